@@ -1,0 +1,1 @@
+//! What every mail program knows: configuration, protocols, the cache.

@@ -1,0 +1,2 @@
+//! scache(8).
+fn main() {}

@@ -1,0 +1,180 @@
+//! `msg`: diagnostics, and how they end the program.
+//!
+//! The macros `msg_info!`, `msg_warn!`, `msg_error!`, `msg_fatal!` and
+//! `msg_panic!` take what `format!` takes and hand one line to every output
+//! that was added with [`msg_output`] (stderr, syslog, postlog). Like the
+//! original, logging belongs to the process, not to a caller: it is the one
+//! piece of global state in this program.
+//!
+//! `msg_fatal!` and `msg_panic!` do not return: they log, wait a second so
+//! that master(8) does not spin, and exit with status 1. So does the
+//! [`MSG_ERROR_LIMIT`]th `msg_error!`.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::printable::printable_text;
+
+/// How bad it is. The original's `MSG_INFO` ... `MSG_PANIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Something went wrong and was dealt with.
+    Warn,
+    /// Something went wrong; too many of these end the program.
+    Error,
+    /// The program cannot go on.
+    Fatal,
+    /// The program found itself to be wrong.
+    Panic,
+}
+
+impl Severity {
+    /// What stands before the text of a message.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Severity::Info => "",
+            Severity::Warn => "warning: ",
+            Severity::Error => "error: ",
+            Severity::Fatal => "fatal: ",
+            Severity::Panic => "panic: ",
+        }
+    }
+}
+
+/// Where messages go: called with the severity and the text without prefix.
+pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
+
+/// So many errors are too many. The original's `msg_error_bound`.
+pub const MSG_ERROR_LIMIT: u32 = 13;
+
+/// The longest message, in bytes; the rest is cut off.
+pub const MSG_TEXT_LIMIT: usize = 2000;
+
+static VERBOSE: AtomicU32 = AtomicU32::new(0);
+static UTF8: AtomicBool = AtomicBool::new(false);
+static ERRORS: AtomicU32 = AtomicU32::new(0);
+static OUTPUTS: Mutex<Vec<MsgOutput>> = Mutex::new(Vec::new());
+
+/// The number of `-v` options so far. The original's `msg_verbose`.
+pub fn msg_verbose() -> u32 {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
+/// One more `-v`.
+pub fn msg_more_verbose() {
+    VERBOSE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whether UTF-8 may appear in messages. The original's `util_utf8_enable`.
+pub fn msg_utf8_enable(utf8: bool) {
+    UTF8.store(utf8, Ordering::Relaxed);
+}
+
+/// Adds an output for messages. The original's `msg_output()`.
+pub fn msg_output(output: MsgOutput) {
+    outputs().push(output);
+}
+
+/// Forgets all outputs, for a program that changes where it logs.
+pub fn msg_output_reset() {
+    outputs().clear();
+}
+
+/// Logs one message; what the macros call. Does not return when the severity
+/// is fatal or worse, or when this was one error too many.
+pub fn msg_print(severity: Severity, args: fmt::Arguments<'_>) {
+    write_line(severity, args);
+    match severity {
+        Severity::Info | Severity::Warn => {}
+        Severity::Error => {
+            if ERRORS.fetch_add(1, Ordering::Relaxed) + 1 >= MSG_ERROR_LIMIT {
+                msg_die(
+                    Severity::Fatal,
+                    format_args!("too many errors - program terminated"),
+                );
+            }
+        }
+        Severity::Fatal | Severity::Panic => exit_after_delay(),
+    }
+}
+
+/// Logs a message that ends the program; what `msg_fatal!` calls.
+pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
+    write_line(severity, args);
+    exit_after_delay()
+}
+
+fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
+    let mut text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
+    text.truncate(text.floor_char_boundary_at(MSG_TEXT_LIMIT));
+    for output in outputs().iter_mut() {
+        output(severity, &text);
+    }
+}
+
+fn exit_after_delay() -> ! {
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    std::process::exit(1)
+}
+
+fn outputs() -> std::sync::MutexGuard<'static, Vec<MsgOutput>> {
+    OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+trait FloorCharBoundary {
+    fn floor_char_boundary_at(&self, limit: usize) -> usize;
+}
+
+// str::floor_char_boundary is younger than the oldest compiler we support.
+impl FloorCharBoundary for str {
+    fn floor_char_boundary_at(&self, limit: usize) -> usize {
+        let mut end = limit.min(self.len());
+        while !self.is_char_boundary(end) {
+            end -= 1;
+        }
+        end
+    }
+}
+
+/// Logs at level info.
+#[macro_export]
+macro_rules! msg_info {
+    ($($arg:tt)*) => {
+        $crate::util::msg::msg_print($crate::util::msg::Severity::Info, format_args!($($arg)*))
+    };
+}
+
+/// Logs a warning.
+#[macro_export]
+macro_rules! msg_warn {
+    ($($arg:tt)*) => {
+        $crate::util::msg::msg_print($crate::util::msg::Severity::Warn, format_args!($($arg)*))
+    };
+}
+
+/// Logs an error; the 13th ends the program.
+#[macro_export]
+macro_rules! msg_error {
+    ($($arg:tt)*) => {
+        $crate::util::msg::msg_print($crate::util::msg::Severity::Error, format_args!($($arg)*))
+    };
+}
+
+/// Logs what makes it impossible to go on, and ends the program.
+#[macro_export]
+macro_rules! msg_fatal {
+    ($($arg:tt)*) => {
+        $crate::util::msg::msg_die($crate::util::msg::Severity::Fatal, format_args!($($arg)*))
+    };
+}
+
+/// Logs a mistake of the program's own, and ends it.
+#[macro_export]
+macro_rules! msg_panic {
+    ($($arg:tt)*) => {
+        $crate::util::msg::msg_die($crate::util::msg::Severity::Panic, format_args!($($arg)*))
+    };
+}
