@@ -109,7 +109,10 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
 
 fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
     let mut text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
-    text.truncate(text.floor_char_boundary_at(MSG_TEXT_LIMIT));
+    let end = (0..=MSG_TEXT_LIMIT.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or(0));
     for output in outputs().iter_mut() {
         output(severity, &text);
     }
@@ -122,21 +125,6 @@ fn exit_after_delay() -> ! {
 
 fn outputs() -> std::sync::MutexGuard<'static, Vec<MsgOutput>> {
     OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-trait FloorCharBoundary {
-    fn floor_char_boundary_at(&self, limit: usize) -> usize;
-}
-
-// str::floor_char_boundary is younger than the oldest compiler we support.
-impl FloorCharBoundary for str {
-    fn floor_char_boundary_at(&self, limit: usize) -> usize {
-        let mut end = limit.min(self.len());
-        while !self.is_char_boundary(end) {
-            end -= 1;
-        }
-        end
-    }
 }
 
 /// Logs at level info.

@@ -1,0 +1,492 @@
+//! `scache_multi`: the cache of sessions, many under each name.
+//!
+//! Sessions are kept under the name of their endpoint, oldest first.
+//! Destination names are bound to endpoint names; a destination is looked up
+//! by trying its endpoints in the order in which they were bound. Sessions and
+//! bindings end with their time to live, and the descriptor of a session is
+//! closed when the session ends.
+//!
+//! The cache knows no clock: every call says what time it is. Saving and
+//! finding cost O(log n) at most in all that is cached; a destination is looked
+//! up in the time it takes to walk its bindings or the endpoints that have
+//! sessions, whichever are fewer.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::names::{NameId, Names};
+use crate::msg_info;
+use crate::util::msg::msg_verbose;
+use crate::util::printable::printable;
+use crate::util::ring::{Link, Ring, RingMember};
+use crate::util::slab::Slab;
+use crate::util::timer::{TimerId, TimerQueue};
+
+/// A cached session: an open descriptor and what its owner said about it.
+#[derive(Debug)]
+pub struct Session {
+    fd: OwnedFd,
+    prop: Box<[u8]>,
+    endp: NameId,
+    timer: TimerId,
+    link: Link,
+}
+
+/// How much is cached. The original's `SCACHE_SIZE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScacheSize {
+    /// Destination names with a binding.
+    pub dest_count: usize,
+    /// Endpoint names with a session.
+    pub endp_count: usize,
+    /// Sessions.
+    pub sess_count: usize,
+}
+
+/// The cache. The original's `SCACHE_MULTI`.
+#[derive(Debug, Default)]
+pub struct ScacheMulti {
+    names: Names,
+    endps: Vec<Endpoint>,
+    live: Vec<NameId>,
+    sessions: Slab<Session>,
+    session_timers: TimerQueue<u32>,
+    dests: Vec<Ring>,
+    dest_count: usize,
+    bindings: Slab<Binding>,
+    binding_index: BTreeMap<BindingKey, u32>,
+    binding_timers: TimerQueue<u32>,
+}
+
+/// The sessions of one endpoint, and its place among the live ones.
+#[derive(Clone, Copy, Debug, Default)]
+struct Endpoint {
+    sessions: Ring,
+    live_place: usize,
+}
+
+/// A destination name bound to an endpoint name. The original's
+/// `SCACHE_MULTI_DEST`.
+#[derive(Debug)]
+struct Binding {
+    key: BindingKey,
+    order: u64,
+    timer: TimerId,
+    link: Link,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct BindingKey {
+    dest: NameId,
+    endp: NameId,
+    prop: NameId,
+}
+
+impl Session {
+    /// What its owner said about it.
+    pub fn prop(&self) -> &[u8] {
+        &self.prop
+    }
+}
+
+impl AsFd for Session {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl RingMember for Session {
+    fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+    fn neighbours(&self) -> Link {
+        self.link
+    }
+}
+
+impl RingMember for Binding {
+    fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+    fn neighbours(&self) -> Link {
+        self.link
+    }
+}
+
+impl ScacheMulti {
+    /// Adds a session behind those of the same endpoint. The original's
+    /// `scache_multi_save_endp()`.
+    pub fn save_endp(
+        &mut self,
+        ttl: Duration,
+        label: &[u8],
+        prop: &[u8],
+        fd: OwnedFd,
+        now: Instant,
+    ) {
+        if msg_verbose() > 0 {
+            let (label, prop, fd) = (printable(label), printable(prop), fd.as_raw_fd());
+            msg_info!("scache_multi_save_endp: endp_label={label} -> endp_prop={prop} fd={fd}");
+        }
+        let endp = self.hold_name(label);
+        let number = self.sessions.next_number();
+        let timer = self.session_timers.request(now + ttl, number);
+        self.sessions.insert(Session {
+            fd,
+            prop: prop.into(),
+            endp,
+            timer,
+            link: Link::default(),
+        });
+        self.link_session(number);
+    }
+
+    /// Takes the oldest session of an endpoint out: it belongs to the caller,
+    /// who says what became of it with [`ScacheMulti::give_back`] or
+    /// [`ScacheMulti::give_away`]. The original's `scache_multi_find_endp()`.
+    pub fn find_endp(&mut self, label: &[u8], now: Instant) -> Option<Session> {
+        let session = match self.names.find(label) {
+            Some(endp) => self.take_session(endp, now),
+            None => None,
+        };
+        if session.is_none() {
+            log_no_endpoint(label);
+        }
+        session
+    }
+
+    /// Puts a session back in its place, for the rest of its time.
+    pub fn give_back(&mut self, session: Session) {
+        if msg_verbose() > 0 {
+            let (prop, fd) = (printable(&session.prop), session.fd.as_raw_fd());
+            msg_info!("scache_multi_give_back: endp_prop={prop} fd={fd}");
+        }
+        let timer = session.timer;
+        let number = self.sessions.insert(session);
+        self.session_timers.put_back(timer, number);
+        self.link_session(number);
+    }
+
+    /// Closes our side of a session that has another owner now.
+    pub fn give_away(&mut self, session: Session) {
+        self.release_name(session.endp);
+    }
+
+    /// Binds a destination name to an endpoint name, or renews the time to
+    /// live of the same binding. The original's `scache_multi_save_dest()`.
+    pub fn save_dest(
+        &mut self,
+        ttl: Duration,
+        dest_label: &[u8],
+        dest_prop: &[u8],
+        endp_label: &[u8],
+        now: Instant,
+    ) {
+        let key = BindingKey {
+            dest: self.hold_name(dest_label),
+            endp: self.hold_name(endp_label),
+            prop: self.hold_name(dest_prop),
+        };
+        let known = self.binding_index.get(&key).copied();
+        if msg_verbose() > 0 {
+            msg_info!(
+                "scache_multi_save_dest: dest_label={} -> dest_prop={} endp_label={}{}",
+                printable(dest_label),
+                printable(dest_prop),
+                printable(endp_label),
+                if known.is_some() { " (refreshed)" } else { "" }
+            );
+        }
+        match known {
+            Some(number) => {
+                self.binding_timers.cancel(self.bindings[number].timer);
+                self.bindings[number].timer = self.binding_timers.request(now + ttl, number);
+                self.release_names(key);
+            }
+            None => self.add_binding(key, now + ttl),
+        }
+    }
+
+    /// Takes out the first session that any endpoint of a destination has, in
+    /// the order in which they were bound, with the properties of the binding.
+    /// The original's `scache_multi_find_dest()`.
+    pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
+        let Some(dest) = self
+            .names
+            .find(dest_label)
+            .filter(|&dest| !self.dest(dest).is_empty())
+        else {
+            if msg_verbose() > 0 {
+                let label = printable(dest_label);
+                msg_info!("scache_multi_find_dest: no destination cache: dest_label={label}");
+            }
+            return None;
+        };
+        while let Some(number) = self.first_live_binding(dest, now) {
+            let key = self.bindings[number].key;
+            self.log_bindings_before(dest, Some(number));
+            if let Some(session) = self.take_session(key.endp, now) {
+                return Some((session, self.names.text(key.prop)));
+            }
+        }
+        self.log_bindings_before(dest, None);
+        if msg_verbose() > 0 {
+            let label = printable(dest_label);
+            msg_info!("scache_multi_find_dest: not found: dest_label={label}");
+        }
+        None
+    }
+
+    /// Ends up to `most` sessions and bindings whose time is over at `now`;
+    /// [`ScacheMulti::next_deadline`] says whether there are more.
+    pub fn expire(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            let session = self.session_timers.first_deadline();
+            let binding = self.binding_timers.first_deadline();
+            match (session, binding) {
+                (Some(session), _)
+                    if session <= now && binding.is_none_or(|binding| session <= binding) =>
+                {
+                    self.drop_first_session();
+                }
+                (_, Some(binding)) if binding <= now => self.drop_first_binding(),
+                _ => return,
+            }
+        }
+    }
+
+    /// When the next session or binding ends.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let session = self.session_timers.first_deadline();
+        let binding = self.binding_timers.first_deadline();
+        session.into_iter().chain(binding).min()
+    }
+
+    /// Closes the session that is nearest to its end, to make room; false when
+    /// there is none.
+    pub fn drop_nearest_session(&mut self) -> bool {
+        let any = !self.sessions.is_empty();
+        if any {
+            self.drop_first_session();
+        }
+        any
+    }
+
+    /// How much is cached. The original's `scache_multi_size()`.
+    pub fn size(&self) -> ScacheSize {
+        ScacheSize {
+            dest_count: self.dest_count,
+            endp_count: self.live.len(),
+            sess_count: self.sessions.len(),
+        }
+    }
+
+    fn take_session(&mut self, endp: NameId, now: Instant) -> Option<Session> {
+        loop {
+            let number = self.endps.get(endp as usize)?.sessions.first()?;
+            let timer = self.sessions[number].timer;
+            self.unlink_session(number);
+            self.session_timers.cancel(timer);
+            let session = self.sessions.remove(number)?;
+            if timer.deadline() > now {
+                self.log_found(&session);
+                return Some(session);
+            }
+            log_drop_endp(&session.prop, session.fd.as_raw_fd());
+            self.release_name(session.endp);
+        }
+    }
+
+    fn drop_first_session(&mut self) {
+        if let Some((timer, number)) = self.session_timers.first() {
+            self.session_timers.cancel(timer);
+            self.unlink_session(number);
+            if let Some(session) = self.sessions.remove(number) {
+                log_drop_endp(&session.prop, session.fd.as_raw_fd());
+                self.release_name(session.endp);
+            }
+        }
+    }
+
+    /// Puts a session into the list of its endpoint, behind all that are older.
+    fn link_session(&mut self, number: u32) {
+        let Session { endp, timer, .. } = self.sessions[number];
+        let mut ring = self.endps[endp as usize].sessions;
+        if ring.is_empty() {
+            self.endps[endp as usize].live_place = self.live.len();
+            self.live.push(endp);
+        }
+        let mut pred = ring.last();
+        while let Some(older) =
+            pred.filter(|&pred| self.sessions[pred].timer.serial() > timer.serial())
+        {
+            pred = Ring::pred(&self.sessions, older);
+        }
+        ring.insert_after(&mut self.sessions, pred, number);
+        self.endps[endp as usize].sessions = ring;
+    }
+
+    fn unlink_session(&mut self, number: u32) {
+        let endp = self.sessions[number].endp;
+        let Endpoint {
+            sessions,
+            live_place,
+        } = &mut self.endps[endp as usize];
+        sessions.detach(&mut self.sessions, number);
+        if sessions.is_empty() {
+            let place = *live_place;
+            self.live.swap_remove(place);
+            if let Some(&moved) = self.live.get(place) {
+                self.endps[moved as usize].live_place = place;
+            }
+        }
+    }
+
+    fn add_binding(&mut self, key: BindingKey, deadline: Instant) {
+        let number = self.bindings.next_number();
+        let timer = self.binding_timers.request(deadline, number);
+        let order = timer.serial();
+        self.bindings.insert(Binding {
+            key,
+            order,
+            timer,
+            link: Link::default(),
+        });
+        self.binding_index.insert(key, number);
+        let ring = &mut self.dests[key.dest as usize];
+        if ring.is_empty() {
+            self.dest_count += 1;
+        }
+        ring.append(&mut self.bindings, number);
+    }
+
+    fn drop_first_binding(&mut self) {
+        let Some((timer, number)) = self.binding_timers.first() else {
+            return;
+        };
+        self.binding_timers.cancel(timer);
+        let key = self.bindings[number].key;
+        if msg_verbose() > 0 {
+            let (prop, label) = (self.names.text(key.prop), self.names.text(key.endp));
+            let (prop, label) = (printable(prop), printable(label));
+            msg_info!("scache_multi_drop_dest: dest_prop={prop} endp_label={label}");
+        }
+        let ring = &mut self.dests[key.dest as usize];
+        ring.detach(&mut self.bindings, number);
+        if ring.is_empty() {
+            self.dest_count -= 1;
+        }
+        self.binding_index.remove(&key);
+        self.bindings.remove(number);
+        self.release_names(key);
+    }
+
+    /// The first binding of a destination that has not ended and whose endpoint
+    /// has a session. Walks the bindings or the live endpoints, whichever are
+    /// fewer.
+    fn first_live_binding(&self, dest: NameId, now: Instant) -> Option<u32> {
+        let holds = |number: &u32| self.bindings[*number].timer.deadline() > now;
+        if self.live.len() < self.dest(dest).len() {
+            let of_endp = |&endp: &NameId| {
+                let first = BindingKey {
+                    dest,
+                    endp,
+                    prop: NameId::MIN,
+                };
+                self.binding_index.range(
+                    first..=BindingKey {
+                        prop: NameId::MAX,
+                        ..first
+                    },
+                )
+            };
+            let live = self
+                .live
+                .iter()
+                .flat_map(of_endp)
+                .map(|(_, &number)| number);
+            return live
+                .filter(holds)
+                .min_by_key(|&number| self.bindings[number].order);
+        }
+        let is_live = |number: &u32| {
+            let endp = self.bindings[*number].key.endp;
+            !self.endps[endp as usize].sessions.is_empty()
+        };
+        self.bindings_of(dest)
+            .find(|number| holds(number) && is_live(number))
+    }
+
+    fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {
+        let succ = |&number: &u32| Ring::succ(&self.bindings, number);
+        std::iter::successors(self.dest(dest).first(), succ)
+    }
+
+    fn dest(&self, dest: NameId) -> Ring {
+        self.dests.get(dest as usize).copied().unwrap_or_default()
+    }
+
+    /// Holds a name and makes room for what is kept under its number.
+    fn hold_name(&mut self, text: &[u8]) -> NameId {
+        let name = self.names.hold(text);
+        let room = name as usize + 1;
+        if self.endps.len() < room {
+            self.endps.resize_with(room, Endpoint::default);
+            self.dests.resize_with(room, Ring::default);
+        }
+        name
+    }
+
+    fn release_name(&mut self, name: NameId) {
+        self.names.release(name);
+        if self.names.is_empty() && self.endps.len() > 1024 {
+            // The crowd has gone: no need to keep room for it.
+            (self.endps, self.dests, self.live) = Default::default();
+        }
+    }
+
+    fn release_names(&mut self, key: BindingKey) {
+        for name in [key.dest, key.endp, key.prop] {
+            self.release_name(name);
+        }
+    }
+
+    fn log_found(&self, session: &Session) {
+        if msg_verbose() > 0 {
+            let label = printable(self.names.text(session.endp));
+            let (prop, fd) = (printable(&session.prop), session.fd.as_raw_fd());
+            msg_info!(
+                "scache_multi_find_endp: found: endp_label={label} -> endp_prop={prop} fd={fd}"
+            );
+            log_drop_endp(&session.prop, -1);
+        }
+    }
+
+    fn log_bindings_before(&self, dest: NameId, end: Option<u32>) {
+        if msg_verbose() > 0 {
+            for number in self
+                .bindings_of(dest)
+                .take_while(|&number| Some(number) != end)
+            {
+                log_no_endpoint(self.names.text(self.bindings[number].key.endp));
+            }
+        }
+    }
+}
+
+fn log_no_endpoint(label: &[u8]) {
+    if msg_verbose() > 0 {
+        let label = printable(label);
+        msg_info!("scache_multi_find_endp: no endpoint cache: endp_label={label}");
+    }
+}
+
+fn log_drop_endp(prop: &[u8], fd: i32) {
+    if msg_verbose() > 0 {
+        msg_info!(
+            "scache_multi_drop_endp: endp_prop={} fd={fd}",
+            printable(prop)
+        );
+    }
+}

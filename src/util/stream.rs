@@ -1,0 +1,303 @@
+//! `stream`: the connection to one client, and what is half read or written.
+//!
+//! What the original's `VSTREAM` is to a client, for descriptors that never
+//! block. Input is read in pieces of at most [`STREAM_BUFSIZE`] bytes and only
+//! when the piece before has been used up, so that printing a reply drops as
+//! much unread input as in the original. At most one read is tried each time
+//! the descriptor is found readable.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use memchr::memchr;
+
+/// The most input that is read ahead, in bytes. The original's
+/// `VSTREAM_BUFSIZE`.
+pub const STREAM_BUFSIZE: usize = 4096;
+
+/// The longest string that is accepted, in bytes.
+pub const STRING_LIMIT: usize = 65_536;
+
+/// Why there is no more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoInput {
+    /// The client has closed its side, or is gone.
+    Eof,
+    /// The client took too long.
+    Timeout,
+    /// The string is longer than [`STRING_LIMIT`].
+    TooLong,
+}
+
+/// What a look at the input says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input<T> {
+    /// Here it is.
+    Ready(T),
+    /// Not yet: wait until the descriptor is readable.
+    Wait,
+    /// There will not be any more.
+    None(NoInput),
+}
+
+/// A connection with its buffers.
+#[derive(Debug)]
+pub struct Stream {
+    input: File,
+    output: Option<File>,
+    path: String,
+    read_buf: Box<[u8; STREAM_BUFSIZE]>,
+    unread: Range<usize>,
+    strings: Vec<u8>,
+    partial: usize,
+    write_buf: Vec<u8>,
+    written: usize,
+    readable: bool,
+    ended: Option<NoInput>,
+}
+
+impl Stream {
+    /// A stream over a socket; `path` names it in messages.
+    pub fn new(socket: OwnedFd, path: String) -> Stream {
+        Stream {
+            input: File::from(socket),
+            output: None,
+            path,
+            read_buf: Box::new([0; STREAM_BUFSIZE]),
+            unread: 0..0,
+            strings: Vec::new(),
+            partial: 0,
+            write_buf: Vec::new(),
+            written: 0,
+            readable: false,
+            ended: None,
+        }
+    }
+
+    /// A stream that reads here and writes there.
+    pub fn with_output(input: OwnedFd, output: OwnedFd, path: String) -> Stream {
+        Stream {
+            output: Some(File::from(output)),
+            ..Stream::new(input, path)
+        }
+    }
+
+    /// What it is called in messages. The original's `VSTREAM_PATH`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Notes that the descriptor was found readable: one read may be tried.
+    pub fn set_readable(&mut self) {
+        self.readable = true;
+    }
+
+    /// Whether a read may be tried; asking uses it up.
+    pub fn take_readable(&mut self) -> bool {
+        std::mem::take(&mut self.readable)
+    }
+
+    /// Ends the stream: nothing more is read or written. The client was too
+    /// slow, or too long-winded.
+    pub fn end(&mut self, why: NoInput) {
+        self.ended.get_or_insert(why);
+    }
+
+    /// Why the stream has ended, if it has.
+    pub fn ended(&self) -> Option<NoInput> {
+        self.ended
+    }
+
+    /// Whether input that was read is still to be looked at. The original's
+    /// `vstream_peek() > 0`.
+    pub fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Looks whether there is a byte to come, without taking it.
+    pub fn peek(&mut self) -> Input<()> {
+        if self.unread.is_empty() {
+            if let Some(why) = self.ended {
+                return Input::None(why);
+            }
+            self.fill();
+        }
+        match self.ended {
+            _ if self.has_unread() => Input::Ready(()),
+            Some(why) => Input::None(why),
+            None => Input::Wait,
+        }
+    }
+
+    /// Takes the next NUL-terminated string; [`Stream::string`] shows it.
+    pub fn get_string(&mut self) -> Input<Range<usize>> {
+        loop {
+            let unread = &self.read_buf[self.unread.clone()];
+            let end = memchr(0, unread);
+            let text = &unread[..end.unwrap_or(unread.len())];
+            self.strings.extend_from_slice(text);
+            self.partial += text.len();
+            if self.partial > STRING_LIMIT {
+                self.end(NoInput::TooLong);
+                self.unread = 0..0;
+                return Input::None(NoInput::TooLong);
+            }
+            if let Some(end) = end {
+                self.unread.start += end + 1;
+                let len = std::mem::take(&mut self.partial);
+                return Input::Ready(self.strings.len() - len..self.strings.len());
+            }
+            self.unread = 0..0;
+            match self.peek() {
+                Input::Ready(()) => {}
+                Input::Wait => return Input::Wait,
+                Input::None(why) => return Input::None(why),
+            }
+        }
+    }
+
+    /// The bytes of a string that [`Stream::get_string`] returned.
+    pub fn string(&self, range: &Range<usize>) -> &[u8] {
+        &self.strings[range.clone()]
+    }
+
+    /// How much of a string had come when the input ended, in bytes.
+    pub fn partial(&self) -> usize {
+        self.partial
+    }
+
+    /// Forgets the strings that were returned so far.
+    pub fn forget_strings(&mut self) {
+        if self.strings.capacity() > STREAM_BUFSIZE {
+            self.strings = Vec::new();
+        }
+        self.strings.clear();
+        self.partial = 0;
+    }
+
+    /// Turns from reading to writing, which drops the input that was read but
+    /// not used.
+    pub fn put_string(&mut self, text: &[u8]) {
+        self.unread = 0..0;
+        self.write_buf.extend_from_slice(text);
+        self.write_buf.push(0);
+    }
+
+    /// Writes what was put, as far as it goes. The original's
+    /// `vstream_fflush()`. A client that does not take it because it is gone
+    /// shows when the next input is asked for.
+    pub fn fflush(&mut self) {
+        while self.ended.is_none() && self.has_unwritten() {
+            let mut output = self.output.as_ref().unwrap_or(&self.input);
+            match output.write(&self.write_buf[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.end(NoInput::Eof),
+            }
+        }
+        self.written = 0;
+        if self.write_buf.capacity() > STREAM_BUFSIZE {
+            self.write_buf = Vec::new();
+        }
+        self.write_buf.clear();
+    }
+
+    /// Whether output is waiting for the client to take it.
+    pub fn has_unwritten(&self) -> bool {
+        self.written < self.write_buf.len()
+    }
+
+    fn fill(&mut self) {
+        if !self.take_readable() {
+            return;
+        }
+        match (&self.input).read(&mut self.read_buf[..]) {
+            Ok(0) => self.end(NoInput::Eof),
+            Ok(count) => self.unread = 0..count,
+            Err(err) if is_temporary(&err) => {}
+            Err(_) => self.end(NoInput::Eof),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+}
+
+fn is_temporary(err: &io::Error) -> bool {
+    matches!(
+        err.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (UnixStream, Stream) {
+        let (client, server) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        (client, Stream::new(server.into(), "test socket".into()))
+    }
+
+    fn next(stream: &mut Stream) -> Input<Vec<u8>> {
+        stream.set_readable();
+        match stream.get_string() {
+            Input::Ready(range) => Input::Ready(stream.string(&range).to_vec()),
+            Input::Wait => Input::Wait,
+            Input::None(why) => Input::None(why),
+        }
+    }
+
+    #[test]
+    fn a_string_that_comes_in_pieces_is_returned_when_it_is_whole() {
+        let (mut client, mut stream) = pair();
+        client.write_all(b"na").unwrap();
+        assert_eq!(next(&mut stream), Input::Wait);
+        assert_eq!(next(&mut stream), Input::Wait);
+        client.write_all(b"me\0\0va").unwrap();
+        assert_eq!(next(&mut stream), Input::Ready(b"name".to_vec()));
+        assert_eq!(next(&mut stream), Input::Ready(b"".to_vec()));
+        assert_eq!(next(&mut stream), Input::Wait);
+        drop(client);
+        assert_eq!(next(&mut stream), Input::None(NoInput::Eof));
+        assert_eq!(stream.partial(), 2);
+    }
+
+    #[test]
+    fn printing_drops_what_was_read_ahead_and_nothing_else() {
+        let (mut client, mut stream) = pair();
+        client
+            .write_all(&[b"a\0".repeat(STREAM_BUFSIZE / 2), b"b\0".to_vec()].concat())
+            .unwrap();
+        assert_eq!(next(&mut stream), Input::Ready(b"a".to_vec()));
+        assert!(stream.has_unread());
+        stream.put_string(b"reply");
+        stream.fflush();
+        assert_eq!(next(&mut stream), Input::Ready(b"b".to_vec()));
+        let mut reply = [0; 6];
+        client.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"reply\0");
+    }
+
+    #[test]
+    fn an_endless_string_ends_the_stream() {
+        let (mut client, mut stream) = pair();
+        loop {
+            client.write_all(&[b'x'; 1024]).unwrap();
+            match next(&mut stream) {
+                Input::Wait => {}
+                end => break assert_eq!(end, Input::None(NoInput::TooLong)),
+            }
+        }
+        assert_eq!(stream.partial(), STRING_LIMIT + 1024);
+        assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
+    }
+}

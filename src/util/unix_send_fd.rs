@@ -1,0 +1,39 @@
+//! `unix_send_fd`: hands a descriptor to the process at the other end.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::unix_recv_fd::{ControlBuf, FD_CONTROL_LEN};
+
+/// Sends `fd` over `socket` with one NUL byte of data. The original's
+/// `unix_send_fd()`. Fails with what sendmsg(2) says, `WouldBlock` included.
+pub fn unix_send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut data = [0u8];
+    let mut iov = libc::iovec {
+        iov_base: data.as_mut_ptr().cast(),
+        iov_len: data.len(),
+    };
+    let mut control = ControlBuf::default();
+    // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
+    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+    msg.msg_iov = &mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.as_mut_ptr();
+    msg.msg_controllen = FD_CONTROL_LEN as _;
+    // SAFETY: the control buffer is aligned and large enough for one header
+    // with one descriptor, so CMSG_FIRSTHDR and CMSG_DATA point into it.
+    unsafe {
+        let cmsg = libc::CMSG_FIRSTHDR(&msg);
+        (*cmsg).cmsg_level = libc::SOL_SOCKET;
+        (*cmsg).cmsg_type = libc::SCM_RIGHTS;
+        (*cmsg).cmsg_len = FD_CONTROL_LEN as _;
+        libc::CMSG_DATA(cmsg)
+            .cast::<libc::c_int>()
+            .write_unaligned(fd.as_raw_fd());
+    }
+    // SAFETY: every pointer in `msg` points to a local that outlives the call.
+    match unsafe { libc::sendmsg(socket.as_raw_fd(), &msg, libc::MSG_NOSIGNAL) } {
+        ..=-1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
