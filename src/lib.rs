@@ -5,4 +5,7 @@
 //! program knows, [`util`] what knows nothing of mail.
 
 pub mod global;
+pub mod master;
+pub mod scache;
+mod scache_stats;
 pub mod util;

@@ -1,2 +1,24 @@
-//! scache(8).
-fn main() {}
+//! scache(8), the shared connection cache of Postfix. Start here.
+//!
+//! `multi_server` does what every child of master(8) does at start-up and then
+//! runs the service of `scache` until master(8) or idleness ends it.
+
+use std::time::Instant;
+
+use scache::global::mail_conf::MailConf;
+use scache::global::mail_params::{scache_params_init, MailParams};
+use scache::master::multi_server::multi_server_main;
+use scache::scache::Scache;
+
+fn main() {
+    multi_server_main(init)
+}
+
+fn init(params: &MailParams, conf: &mut MailConf) -> Result<Scache, String> {
+    let scache_params = scache_params_init(conf)?;
+    Ok(Scache::new(
+        scache_params,
+        params.announces_protocol(),
+        Instant::now(),
+    ))
+}

@@ -1,4 +1,9 @@
 //! What every mail program knows: configuration, protocols, the cache.
 
+pub mod compat_level;
+pub mod mail_conf;
+pub mod mail_params;
+pub mod mail_proto;
+pub mod maillog_client;
 pub mod names;
 pub mod scache_multi;

@@ -1,25 +1,16 @@
 //! `chroot_uid`: the one place where privileges are given up, in one order.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 
 use super::msg::msg_verbose;
+use super::strerror::strerror;
+use super::sys_pw::Passwd;
 use crate::msg_info;
-
-/// Whom to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// The name of the account.
-    pub name: String,
-    /// Its user number.
-    pub uid: u32,
-    /// Its primary group.
-    pub gid: u32,
-}
 
 /// Becomes `account` and makes `root_dir` the root, each when asked for. The
 /// original's `chroot_uid()`. Fails with the text of a fatal message.
-pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Account>) -> Result<(), String> {
+pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Passwd>) -> Result<(), String> {
     if let Some(account) = account {
         set_groups(account)?;
     }
@@ -39,24 +30,27 @@ pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Account>) -> Result<
     }
     if msg_verbose() > 1 {
         let dir = root_dir.map_or("(none)".into(), CStr::to_string_lossy);
-        msg_info!(
-            "chroot {dir} user {}",
-            account.map_or("(none)", |account| &account.name)
-        );
+        let user = account.map_or("(none)".into(), |account| account.name.to_string_lossy());
+        msg_info!("chroot {dir} user {user}");
     }
     Ok(())
 }
 
-fn set_groups(account: &Account) -> Result<(), String> {
-    let name = CString::new(account.name.as_str()).map_err(|err| err.to_string())?;
+fn set_groups(account: &Passwd) -> Result<(), String> {
     // SAFETY: no memory is involved.
     check(unsafe { libc::setgid(account.gid) }, || {
         format!("setgid({})", account.gid)
     })?;
-    // SAFETY: `name` is a NUL-terminated string.
+    // SAFETY: the name is a NUL-terminated string.
     check(
-        unsafe { libc::initgroups(name.as_ptr(), account.gid as _) },
-        || format!("initgroups({}, {})", account.name, account.gid),
+        unsafe { libc::initgroups(account.name.as_ptr(), account.gid as _) },
+        || {
+            format!(
+                "initgroups({}, {})",
+                account.name.to_string_lossy(),
+                account.gid
+            )
+        },
     )
 }
 
@@ -68,15 +62,5 @@ fn check(result: libc::c_int, what: impl FnOnce() -> String) -> Result<(), Strin
             what(),
             strerror(&io::Error::last_os_error())
         )),
-    }
-}
-
-/// The text of a system error as C's `strerror()` has it, without the number
-/// that Rust adds.
-pub fn strerror(err: &io::Error) -> String {
-    let text = err.to_string();
-    match text.split_once(" (os error ") {
-        Some((text, _)) => text.to_string(),
-        None => text,
     }
 }

@@ -56,6 +56,7 @@ pub struct Stream {
     written: usize,
     readable: bool,
     ended: Option<NoInput>,
+    mute: bool,
 }
 
 impl Stream {
@@ -73,6 +74,7 @@ impl Stream {
             written: 0,
             readable: false,
             ended: None,
+            mute: false,
         }
     }
 
@@ -99,13 +101,13 @@ impl Stream {
         std::mem::take(&mut self.readable)
     }
 
-    /// Ends the stream: nothing more is read or written. The client was too
-    /// slow, or too long-winded.
+    /// Ends the input. After a time-out nothing more is written, either.
     pub fn end(&mut self, why: NoInput) {
         self.ended.get_or_insert(why);
+        self.mute |= why == NoInput::Timeout;
     }
 
-    /// Why the stream has ended, if it has.
+    /// Why the input has ended, if it has.
     pub fn ended(&self) -> Option<NoInput> {
         self.ended
     }
@@ -189,13 +191,16 @@ impl Stream {
     /// `vstream_fflush()`. A client that does not take it because it is gone
     /// shows when the next input is asked for.
     pub fn fflush(&mut self) {
-        while self.ended.is_none() && self.has_unwritten() {
+        while !self.mute && self.has_unwritten() {
             let mut output = self.output.as_ref().unwrap_or(&self.input);
             match output.write(&self.write_buf[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.end(NoInput::Eof),
+                Err(_) => {
+                    self.end(NoInput::Eof);
+                    self.mute = true;
+                }
             }
         }
         self.written = 0;
@@ -229,7 +234,8 @@ impl AsFd for Stream {
     }
 }
 
-fn is_temporary(err: &io::Error) -> bool {
+/// Whether a system call failed only because it would have had to wait.
+pub fn is_temporary(err: &io::Error) -> bool {
     matches!(
         err.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted

@@ -1,0 +1,341 @@
+//! `mail_conf`: main.cf, and the parameters in it.
+//!
+//! [`MailConf`] is the dictionary that the original calls `mail_dict`: names
+//! and values, both byte strings. It is filled from main.cf, then from
+//! command-line options, which win. A value is kept as it was written and
+//! expanded each time it is looked up.
+//!
+//! The `get_mail_conf_...` functions look up one parameter and check it. They
+//! leave the default of a parameter that is not set in the dictionary, so that
+//! `$name` finds it from then on, but not before: which parameters a value can
+//! refer to depends on the order in which they are looked up. It is the order
+//! of the original, see [`mail_params`](super::mail_params).
+//!
+//! Unlike the original, main.cf is read once even if it changed during the
+//! last two seconds, and the lines before a bad one have no effect.
+//!
+//! Errors are the text of a message that ends the program.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::compat_level::LEVEL_RELOP;
+use crate::msg_warn;
+use crate::util::conv_time::conv_time;
+use crate::util::mac_expand::{MacError, MacExpand};
+use crate::util::printable::printable;
+use crate::util::readlline::readllines;
+use crate::util::split_nameval::split_nameval;
+use crate::util::strerror::strerror;
+use crate::util::strtol::strtol;
+
+/// All parameters, and where they are from.
+#[derive(Clone, Debug)]
+pub struct MailConf {
+    path: PathBuf,
+    dict: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl MailConf {
+    /// Knows nothing yet but `$config_directory`.
+    pub fn new(config_dir: &Path) -> Self {
+        let mut conf = MailConf {
+            path: config_dir.join("main.cf"),
+            dict: HashMap::new(),
+        };
+        conf.update(b"config_directory", config_dir.as_os_str().as_bytes());
+        conf
+    }
+
+    /// The name of the file, for messages.
+    pub fn path(&self) -> String {
+        printable(self.path.as_os_str().as_bytes()).to_string()
+    }
+
+    /// Reads main.cf. A later value for a name wins, with a warning.
+    pub fn load(&mut self) -> Result<(), String> {
+        let path = self.path();
+        let mut content = Vec::new();
+        File::open(&self.path)
+            .map_err(|error| format!("open {path}: {}", strerror(&error)))?
+            .read_to_end(&mut content)
+            .map_err(|error| format!("read {path}: {}", strerror(&error)))?;
+        for line in readllines(&path, &content) {
+            let lineno = line.lineno;
+            let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
+            let (name, value) = split_nameval(text).map_err(|problem| {
+                format!("{path}, line {lineno}: {problem}: \"{}\"", printable(text))
+            })?;
+            if let Some(old) = self.lookup(name).filter(|&old| old != value) {
+                msg_warn!(
+                    "{path}, line {lineno}: overriding earlier entry: {}={}",
+                    printable(name),
+                    printable(old)
+                );
+            }
+            self.update(name, value);
+        }
+        Ok(())
+    }
+
+    /// Gives a parameter a value, whatever it had before.
+    pub fn update(&mut self, name: &[u8], value: &[u8]) {
+        self.dict.insert(name.to_vec(), value.to_vec());
+    }
+
+    /// Does what an option `-o name=value` says.
+    pub fn update_option(&mut self, option: &[u8]) -> Result<(), String> {
+        let (name, value) = split_nameval(option).map_err(|problem| {
+            format!(
+                "invalid \"-o {}\" option value: {problem}",
+                printable(option)
+            )
+        })?;
+        self.update(name, value);
+        Ok(())
+    }
+
+    /// The value of a parameter as it was written.
+    pub fn lookup(&self, name: &[u8]) -> Option<&[u8]> {
+        self.dict.get(name).map(Vec::as_slice)
+    }
+
+    /// The value of a parameter, expanded.
+    pub fn lookup_eval(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        self.lookup(name.as_bytes())
+            .map(|value| self.eval(value))
+            .transpose()
+    }
+
+    /// Expands the `$name` expressions in a text.
+    pub fn eval(&self, text: &[u8]) -> Result<Vec<u8>, String> {
+        MacExpand::new(&|name| self.lookup(name), &[LEVEL_RELOP])
+            .expand(text)
+            .map_err(|error| match error {
+                MacError::Logged => "dictionary mail_dict: macro processing error".to_string(),
+                MacError::Fatal(text) => text,
+            })
+    }
+
+    /// The expanded value, or the default, which is expanded and remembered.
+    fn eval_or_default(&mut self, name: &str, default: &[u8]) -> Result<Vec<u8>, String> {
+        if let Some(value) = self.lookup_eval(name)? {
+            return Ok(value);
+        }
+        let value = self.eval(default)?;
+        self.update(name.as_bytes(), &value);
+        Ok(value)
+    }
+
+    /// A string of at least `min` bytes.
+    pub fn get_mail_conf_str(
+        &mut self,
+        name: &str,
+        default: &[u8],
+        min: usize,
+    ) -> Result<Vec<u8>, String> {
+        let value = self.eval_or_default(name, default)?;
+        if value.len() < min {
+            return Err(format!(
+                "bad string length {} < {min}: {name} = {}",
+                value.len(),
+                printable(&value)
+            ));
+        }
+        Ok(value)
+    }
+
+    /// A number of at least `min`.
+    pub fn get_mail_conf_int(&mut self, name: &str, default: i32, min: i32) -> Result<i32, String> {
+        let text = self.eval_or_default(name, default.to_string().as_bytes())?;
+        let number = strtol(&text);
+        let value = i32::try_from(number.value)
+            .ok()
+            .filter(|_| !text.is_empty() && number.rest.is_empty() && !number.overflow)
+            .ok_or_else(|| format!("bad numerical configuration: {name} = {}", printable(&text)))?;
+        if value < min {
+            return Err(format!("invalid {name} parameter value {value} < {min}"));
+        }
+        Ok(value)
+    }
+
+    /// A time in seconds of at least `min`. The unit of the default, its last
+    /// letter, is the default unit.
+    pub fn get_mail_conf_time(
+        &mut self,
+        name: &str,
+        default: &str,
+        min: i32,
+    ) -> Result<i32, String> {
+        let unit = default.bytes().next_back().unwrap_or(b's');
+        let text = self.eval_or_default(name, default.as_bytes())?;
+        let value = conv_time(&text, unit).ok_or_else(|| {
+            format!(
+                "parameter {name}: bad time value or unit: {}",
+                printable(&text)
+            )
+        })?;
+        if value < min {
+            return Err(format!("invalid {name}: {value} (min {min})"));
+        }
+        Ok(value)
+    }
+
+    /// `yes` or `no`.
+    pub fn get_mail_conf_bool(&mut self, name: &str, default: &str) -> Result<bool, String> {
+        let text = self.eval_or_default(name, default.as_bytes())?;
+        if text.eq_ignore_ascii_case(b"yes") {
+            Ok(true)
+        } else if text.eq_ignore_ascii_case(b"no") {
+            Ok(false)
+        } else {
+            Err(format!(
+                "bad boolean configuration: {name} = {}",
+                printable(&text)
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conf(values: &[&str]) -> MailConf {
+        let mut conf = MailConf::new(Path::new("/conf"));
+        for value in values {
+            conf.update_option(value.as_bytes()).unwrap();
+        }
+        conf
+    }
+
+    fn load(content: &[u8]) -> Result<MailConf, String> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("mail_conf.{}.{count}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("main.cf"), content).unwrap();
+        let mut conf = MailConf::new(&dir);
+        let result = conf.load();
+        std::fs::remove_dir_all(&dir).unwrap();
+        result
+            .map(|()| conf)
+            .map_err(|text| text.replace(&*dir.to_string_lossy(), "DIR"))
+    }
+
+    #[test]
+    fn the_last_value_in_the_file_wins() {
+        let conf = load(b"a = 1\nb=\n x\na=2\n\xff=\xfe\n").unwrap();
+        assert_eq!(conf.lookup(b"a"), Some(&b"2"[..]));
+        assert_eq!(conf.lookup(b"b"), Some(&b"x"[..]));
+        assert_eq!(conf.lookup(b"\xff"), Some(&b"\xfe"[..]));
+        assert_eq!(conf.lookup(b"c"), None);
+    }
+
+    #[test]
+    fn a_null_byte_ends_the_line() {
+        let conf = load(b"a=1\0b\n c\n").unwrap();
+        assert_eq!(conf.lookup(b"a"), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn a_bad_line_is_shown_with_the_number_of_its_first() {
+        assert_eq!(
+            load(b"a=1\n\nb\n  c\n").unwrap_err(),
+            "DIR/main.cf, line 3: missing '=' after attribute name: \"b  c\""
+        );
+        assert_eq!(
+            load(b"=1\n").unwrap_err(),
+            "DIR/main.cf, line 1: missing attribute name: \"=1\""
+        );
+        assert_eq!(
+            MailConf::new(Path::new("/no/where")).load(),
+            Err("open /no/where/main.cf: No such file or directory".into())
+        );
+    }
+
+    #[test]
+    fn an_option_needs_a_name_and_an_equals_sign() {
+        let mut conf = conf(&["a=1", " a = 2 "]);
+        assert_eq!(conf.lookup(b"a"), Some(&b"2"[..]));
+        assert_eq!(
+            conf.update_option(b"a"),
+            Err("invalid \"-o a\" option value: missing '=' after attribute name".into())
+        );
+    }
+
+    #[test]
+    fn a_default_can_be_referred_to_once_it_was_looked_up() {
+        let mut conf = conf(&["b=<$a>", "max=$idle"]);
+        assert_eq!(conf.get_mail_conf_str("b", b"", 0).unwrap(), b"<>");
+        assert_eq!(conf.get_mail_conf_str("a", b"$c.", 0).unwrap(), b".");
+        assert_eq!(conf.get_mail_conf_str("b", b"", 0).unwrap(), b"<.>");
+        assert_eq!(
+            conf.get_mail_conf_int("max", 1, 1),
+            Err("bad numerical configuration: max = ".into())
+        );
+    }
+
+    #[test]
+    fn numbers_have_limits() {
+        let mut conf = conf(&["zero=0", "big=2147483648", "no=1x", "neg=-1"]);
+        let mut get = |name| conf.get_mail_conf_int(name, 100, 1);
+        assert_eq!(get("unset"), Ok(100));
+        assert_eq!(
+            get("zero"),
+            Err("invalid zero parameter value 0 < 1".into())
+        );
+        assert_eq!(get("neg"), Err("invalid neg parameter value -1 < 1".into()));
+        assert_eq!(
+            get("big"),
+            Err("bad numerical configuration: big = 2147483648".into())
+        );
+        assert_eq!(
+            get("no"),
+            Err("bad numerical configuration: no = 1x".into())
+        );
+    }
+
+    #[test]
+    fn times_have_units_and_limits() {
+        let mut conf = conf(&["zero=0", "two=2", "bad=x"]);
+        assert_eq!(conf.get_mail_conf_time("unset", "100s", 1), Ok(100));
+        assert_eq!(conf.get_mail_conf_time("two", "1h", 1), Ok(7200));
+        assert_eq!(
+            conf.get_mail_conf_time("zero", "1s", 1),
+            Err("invalid zero: 0 (min 1)".into())
+        );
+        assert_eq!(
+            conf.get_mail_conf_time("bad", "1s", 1),
+            Err("parameter bad: bad time value or unit: x".into())
+        );
+    }
+
+    #[test]
+    fn strings_and_booleans_are_checked() {
+        let mut conf = conf(&["empty=", "yes=YES", "no=no", "on=on"]);
+        assert_eq!(
+            conf.get_mail_conf_str("empty", b"x", 1),
+            Err("bad string length 0 < 1: empty = ".into())
+        );
+        assert_eq!(conf.get_mail_conf_bool("yes", "no"), Ok(true));
+        assert_eq!(conf.get_mail_conf_bool("no", "yes"), Ok(false));
+        assert_eq!(
+            conf.get_mail_conf_bool("on", "yes"),
+            Err("bad boolean configuration: on = on".into())
+        );
+    }
+
+    #[test]
+    fn levels_can_be_compared_in_values() {
+        let mut conf = conf(&["l=${{3.10} >level {3.9} ? {yes} : {no}}", "loop=$loop"]);
+        assert_eq!(conf.get_mail_conf_bool("l", "no"), Ok(true));
+        assert_eq!(
+            conf.get_mail_conf_str("loop", b"", 0),
+            Err("dictionary mail_dict: macro processing error".into())
+        );
+    }
+}

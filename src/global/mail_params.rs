@@ -1,0 +1,316 @@
+//! `mail_params`: the parameters that scache uses, their defaults and limits.
+//!
+//! [`mail_params_init`] looks up everything that the daemon needs before it
+//! can log under its own name; [`ScacheParams`] is the service's own part and
+//! comes after that. Both go through the parameters in the order of the
+//! original: it decides which of several mistakes is reported, and which
+//! parameters a value can refer to. A parameter here that no field is made
+//! from is for references only. Parameters of other programs are not looked
+//! at.
+//!
+//! What the builder of a package chooses is in [`build`].
+
+use std::time::Duration;
+
+use super::compat_level::{compat_level_from_string, malformed};
+use super::mail_conf::MailConf;
+use crate::util::get_hostname::get_hostname;
+use crate::util::msg::msg_utf8_enable;
+use crate::util::printable::printable;
+use crate::util::strerror::strerror;
+use crate::util::strtol::strtol;
+use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
+use crate::util::valid_hostname::valid_hostname;
+
+/// The values that are compiled in, each from an environment variable at
+/// build time, `SCACHE_` before the Postfix name. See the Makefile.
+pub mod build {
+    macro_rules! built_in {
+        ($($(#[$doc:meta])* $name:ident = $variable:literal or $default:literal;)*) => {$(
+            $(#[$doc])*
+            pub const $name: &str = match option_env!($variable) {
+                Some(value) => value,
+                None => $default,
+            };
+        )*};
+    }
+
+    built_in! {
+        /// Where main.cf is, unless the environment says otherwise.
+        CONFIG_DIRECTORY = "SCACHE_CONFIG_DIRECTORY" or "/etc/postfix";
+        /// The default of `queue_directory`.
+        QUEUE_DIRECTORY = "SCACHE_QUEUE_DIRECTORY" or "/var/spool/postfix";
+        /// The default of `daemon_directory`.
+        DAEMON_DIRECTORY = "SCACHE_DAEMON_DIRECTORY" or "/usr/lib/postfix/sbin";
+        /// The default of `command_directory`.
+        COMMAND_DIRECTORY = "SCACHE_COMMAND_DIRECTORY" or "/usr/sbin";
+        /// The default of `data_directory`.
+        DATA_DIRECTORY = "SCACHE_DATA_DIRECTORY" or "/var/lib/postfix";
+        /// The default of `meta_directory`.
+        META_DIRECTORY = "SCACHE_META_DIRECTORY" or "/etc/postfix";
+        /// The default of `shlib_directory`.
+        SHLIB_DIRECTORY = "SCACHE_SHLIB_DIRECTORY" or "/usr/lib/postfix";
+        /// The default of `mail_owner`.
+        MAIL_OWNER = "SCACHE_MAIL_OWNER" or "postfix";
+        /// The default of `setgid_group`.
+        SETGID_GROUP = "SCACHE_SETGID_GROUP" or "postdrop";
+        /// The default of `default_privs`.
+        DEFAULT_PRIVS = "SCACHE_DEFAULT_PRIVS" or "nobody";
+        /// The default of `mail_version`.
+        MAIL_VERSION = "SCACHE_MAIL_VERSION" or "3.7.11";
+        /// The default of `mail_release_date`.
+        MAIL_RELEASE_DATE = "SCACHE_MAIL_RELEASE_DATE" or "20240304";
+    }
+}
+
+/// The default of `syslog_name`, which names the program in the log before
+/// the parameters are known, too.
+pub const DEF_SYSLOG_NAME: &str = "${multi_instance_name?{$multi_instance_name}:{postfix}}";
+
+/// What every mail daemon has to know, checked.
+#[derive(Clone, Debug)]
+pub struct MailParams {
+    /// `mail_version`: the release that this daemon passes for.
+    pub mail_version: Vec<u8>,
+    /// `syslog_facility`, as a LOG_ number.
+    pub syslog_facility: libc::c_int,
+    /// `syslog_name`: what stands before the name of the program in the log.
+    pub syslog_name: Vec<u8>,
+    /// `maillog_file`: not empty when postlogd(8) takes the place of syslog.
+    pub maillog_file: Vec<u8>,
+    /// `maillog_file_prefixes`: what a `maillog_file` must start with.
+    pub maillog_file_prefixes: Vec<u8>,
+    /// `postlog_service_name`: the name of postlogd's socket.
+    pub postlog_service_name: Vec<u8>,
+    /// `smtputf8_enable`: whether UTF-8 may appear in the log.
+    pub smtputf8_enable: bool,
+    /// `myhostname`.
+    pub myhostname: Vec<u8>,
+    /// `queue_directory`: where the daemon runs.
+    pub queue_directory: Vec<u8>,
+    /// `max_idle`: how long to wait for a client.
+    pub max_idle: Duration,
+    /// `ipc_timeout`: how long a client may take.
+    pub ipc_timeout: Duration,
+    /// `daemon_timeout`: how long one round of the event loop may take.
+    pub daemon_timeout: Duration,
+    /// `mail_owner`: neither its user nor its group number is zero.
+    pub mail_owner: Passwd,
+}
+
+impl MailParams {
+    /// Whether a server tells its clients which protocol it speaks before
+    /// they say anything: since Postfix 3.6.
+    pub fn announces_protocol(&self) -> bool {
+        let major = strtol(&self.mail_version);
+        let minor = strtol(major.rest.strip_prefix(b".").unwrap_or_default());
+        (major.value, minor.value) >= (3, 6)
+    }
+
+    /// Whether `maillog_file` is where log files are allowed. An error is the
+    /// text of a fatal message, for the log that it does not name.
+    pub fn check_maillog_file(&self) -> Result<(), String> {
+        let allowed = self
+            .maillog_file_prefixes
+            .split(|c| b", \t\r\n".contains(c))
+            .any(|prefix| !prefix.is_empty() && self.maillog_file.starts_with(prefix));
+        if self.maillog_file.is_empty() || allowed {
+            return Ok(());
+        }
+        Err(format!(
+            "maillog_file value '{}' does not match any prefix in maillog_file_prefixes",
+            printable(&self.maillog_file)
+        ))
+    }
+}
+
+/// Looks up and checks what every mail daemon needs. From `smtputf8_enable`
+/// on, UTF-8 is allowed in messages if it says so.
+///
+/// An error is the text of a fatal message.
+pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
+    let level = conf.get_mail_conf_str("compatibility_level", b"0", 0)?;
+    compat_level_from_string(&level).ok_or_else(|| malformed(&level))?;
+
+    let mail_version = string(conf, "mail_version", build::MAIL_VERSION)?;
+    let facility = string(conf, "syslog_facility", "mail")?;
+    conf.get_mail_conf_str("multi_instance_name", b"", 0)?;
+    let maillog_file = conf.get_mail_conf_str("maillog_file", b"", 0)?;
+    let maillog_file_prefixes = string(conf, "maillog_file_prefixes", "/var, /dev/stdout")?;
+    let postlog_service_name = string(conf, "postlog_service_name", "postlog")?;
+    let syslog_facility =
+        facility_number(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
+
+    let smtputf8_enable = conf.get_mail_conf_bool(
+        "smtputf8_enable",
+        "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+    )?;
+    msg_utf8_enable(smtputf8_enable);
+
+    let myhostname = host_names(conf)?;
+
+    string(conf, "mail_name", "Postfix")?;
+    let syslog_name = string(conf, "syslog_name", DEF_SYSLOG_NAME)?;
+    let owner_name = string(conf, "mail_owner", build::MAIL_OWNER)?;
+    string(conf, "setgid_group", build::SETGID_GROUP)?;
+    string(conf, "myorigin", "$myhostname")?;
+    string(conf, "daemon_directory", build::DAEMON_DIRECTORY)?;
+    string(conf, "data_directory", build::DATA_DIRECTORY)?;
+    string(conf, "command_directory", build::COMMAND_DIRECTORY)?;
+    conf.get_mail_conf_str("meta_directory", build::META_DIRECTORY.as_bytes(), 0)?;
+    let queue_directory = string(conf, "queue_directory", build::QUEUE_DIRECTORY)?;
+    conf.get_mail_conf_str("shlib_directory", build::SHLIB_DIRECTORY.as_bytes(), 0)?;
+    conf.get_mail_conf_str("default_privs", build::DEFAULT_PRIVS.as_bytes(), 0)?;
+    string(conf, "mail_release_date", build::MAIL_RELEASE_DATE)?;
+
+    conf.get_mail_conf_int("max_use", 100, 1)?;
+    let max_idle = time(conf, "max_idle", "100s")?;
+    let ipc_timeout = time(conf, "ipc_timeout", "3600s")?;
+    let daemon_timeout = time(conf, "daemon_timeout", "18000s")?;
+    let mail_owner = mail_owner(conf, &owner_name)?;
+
+    Ok(MailParams {
+        mail_version,
+        syslog_facility,
+        syslog_name,
+        maillog_file,
+        maillog_file_prefixes,
+        postlog_service_name,
+        smtputf8_enable,
+        myhostname,
+        queue_directory,
+        max_idle,
+        ipc_timeout,
+        daemon_timeout,
+        mail_owner,
+    })
+}
+
+/// What only this service has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScacheParams {
+    /// `connection_cache_ttl_limit`: the longest time to keep a session.
+    pub ttl_limit: Duration,
+    /// `connection_cache_status_update_time`: how often to log statistics.
+    pub status_update_time: Duration,
+}
+
+/// Looks up the service's own parameters. Before, `$process_id` becomes
+/// known; after this, nothing is looked up any more.
+///
+/// An error is the text of a fatal message.
+pub fn scache_params_init(conf: &mut MailConf) -> Result<ScacheParams, String> {
+    conf.update(b"process_id", std::process::id().to_string().as_bytes());
+    Ok(ScacheParams {
+        ttl_limit: time(conf, "connection_cache_ttl_limit", "2s")?,
+        status_update_time: time(conf, "connection_cache_status_update_time", "600s")?,
+    })
+}
+
+/// A string that must not be empty.
+fn string(conf: &mut MailConf, name: &str, default: &str) -> Result<Vec<u8>, String> {
+    conf.get_mail_conf_str(name, default.as_bytes(), 1)
+}
+
+/// A time of at least one second.
+fn time(conf: &mut MailConf, name: &str, default: &str) -> Result<Duration, String> {
+    let seconds = conf.get_mail_conf_time(name, default, 1)?;
+    Ok(Duration::from_secs(seconds.unsigned_abs().into()))
+}
+
+/// The text for a value that is wrong, and the file where it should be right.
+fn bad_value(conf: &MailConf, name: &str, problem: &str) -> String {
+    format!("file {}: parameter {name}: {problem}", conf.path())
+}
+
+fn bad_facility(conf: &MailConf, facility: &[u8]) -> String {
+    let problem = format!("unrecognized value: {}", printable(facility));
+    bad_value(conf, "syslog_facility", &problem)
+}
+
+/// A facility by name, as the syslog functions want it.
+fn facility_number(name: &[u8]) -> Option<libc::c_int> {
+    Some(match name {
+        b"auth" => libc::LOG_AUTH,
+        b"authpriv" => libc::LOG_AUTHPRIV,
+        b"cron" => libc::LOG_CRON,
+        b"daemon" => libc::LOG_DAEMON,
+        b"ftp" => libc::LOG_FTP,
+        b"kern" => libc::LOG_KERN,
+        b"lpr" => libc::LOG_LPR,
+        b"mail" => libc::LOG_MAIL,
+        b"news" => libc::LOG_NEWS,
+        b"syslog" => libc::LOG_SYSLOG,
+        b"user" => libc::LOG_USER,
+        b"uucp" => libc::LOG_UUCP,
+        b"local0" => libc::LOG_LOCAL0,
+        b"local1" => libc::LOG_LOCAL1,
+        b"local2" => libc::LOG_LOCAL2,
+        b"local3" => libc::LOG_LOCAL3,
+        b"local4" => libc::LOG_LOCAL4,
+        b"local5" => libc::LOG_LOCAL5,
+        b"local6" => libc::LOG_LOCAL6,
+        b"local7" => libc::LOG_LOCAL7,
+        _ => return None,
+    })
+}
+
+/// Looks up `myhostname` and `mydomain`; each has its default from the other.
+/// Returns the host's name.
+fn host_names(conf: &mut MailConf) -> Result<Vec<u8>, String> {
+    let default = match conf.lookup(b"myhostname") {
+        Some(_) => Vec::new(),
+        None => default_hostname(conf)?,
+    };
+    let myhostname = conf.get_mail_conf_str("myhostname", &default, 1)?;
+    let domain = match myhostname.iter().position(|&c| c == b'.') {
+        Some(dot) => &myhostname[dot + 1..],
+        None => b"localdomain",
+    };
+    let mydomain = conf.get_mail_conf_str("mydomain", domain, 1)?;
+    for (name, value) in [("myhostname", &myhostname), ("mydomain", &mydomain)] {
+        if !valid_hostname(value) {
+            let problem = format!("bad parameter value: {}", printable(value));
+            return Err(bad_value(conf, name, &problem));
+        }
+    }
+    Ok(myhostname)
+}
+
+/// What the machine calls itself, and a domain if that has none.
+fn default_hostname(conf: &MailConf) -> Result<Vec<u8>, String> {
+    let mut name = get_hostname()?;
+    if !name.contains(&b'.') {
+        let domain = conf.lookup_eval("mydomain")?;
+        name.push(b'.');
+        name.extend(domain.unwrap_or_else(|| b"localdomain".to_vec()));
+    }
+    Ok(name)
+}
+
+/// Looks up the mail system's user, who must be nobody special and nobody
+/// else.
+fn mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
+    let bad = |problem: String| bad_value(conf, "mail_owner", &problem);
+    let text = printable(name);
+    let user = getpwnam(name)
+        .map_err(|error| bad(format!("cannot look up user {text}: {}", strerror(&error))))?
+        .ok_or_else(|| bad(format!("unknown user name value: {text}")))?;
+    if user.uid == 0 {
+        return Err(bad(format!("user {text} has privileged user ID")));
+    }
+    if user.gid == 0 {
+        return Err(bad(format!("user {text} has privileged group ID")));
+    }
+    let same = getpwuid(user.uid)
+        .map_err(|error| bad(format!("cannot look up user {text}: {}", strerror(&error))))?
+        .filter(|other| other.name.as_bytes() != name);
+    if let Some(other) = same {
+        let other = printable(other.name.as_bytes());
+        return Err(bad(format!("user {text} has same user ID as {other}")));
+    }
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests;

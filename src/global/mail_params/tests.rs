@@ -1,0 +1,170 @@
+use std::path::Path;
+
+use super::*;
+
+/// The first user that could own a mail system: this machine may have no
+/// postfix.
+fn somebody() -> String {
+    ["postfix", "mail", "daemon", "nobody"]
+        .into_iter()
+        .find(|name| {
+            getpwnam(name.as_bytes())
+                .unwrap()
+                .is_some_and(|user| user.uid != 0 && user.gid != 0)
+        })
+        .unwrap()
+        .to_string()
+}
+
+fn conf(values: &[&str]) -> MailConf {
+    let mut conf = MailConf::new(Path::new("/conf"));
+    conf.update(b"mail_owner", somebody().as_bytes());
+    for value in values {
+        conf.update_option(value.as_bytes()).unwrap();
+    }
+    conf
+}
+
+fn params(values: &[&str]) -> MailParams {
+    mail_params_init(&mut conf(values)).unwrap()
+}
+
+fn fatal(values: &[&str]) -> String {
+    mail_params_init(&mut conf(values)).unwrap_err()
+}
+
+#[test]
+fn nothing_needs_to_be_set() {
+    let mut conf = conf(&[]);
+    let params = mail_params_init(&mut conf).unwrap();
+    assert_eq!(params.syslog_facility, libc::LOG_MAIL);
+    assert_eq!(params.syslog_name, b"postfix");
+    assert_eq!(params.maillog_file, b"");
+    assert_eq!(params.postlog_service_name, b"postlog");
+    assert_eq!(params.max_idle, Duration::from_secs(100));
+    assert_eq!(params.ipc_timeout, Duration::from_secs(3600));
+    assert_eq!(params.daemon_timeout, Duration::from_secs(18000));
+    assert_eq!(params.mail_owner.name.to_str(), Ok(&somebody()[..]));
+    assert!(!params.smtputf8_enable);
+    assert_eq!(
+        scache_params_init(&mut conf).unwrap(),
+        ScacheParams {
+            ttl_limit: Duration::from_secs(2),
+            status_update_time: Duration::from_secs(600),
+        }
+    );
+}
+
+#[test]
+fn the_log_is_named_after_the_instance() {
+    assert_eq!(params(&["multi_instance_name=two"]).syslog_name, b"two");
+}
+
+#[test]
+fn utf8_is_for_those_whose_level_is_new_enough() {
+    assert!(params(&["compatibility_level=1"]).smtputf8_enable);
+    assert!(!params(&["compatibility_level=0.9"]).smtputf8_enable);
+}
+
+#[test]
+fn host_and_domain_have_their_defaults_from_each_other() {
+    let mut conf = conf(&["myhostname=a.b.c"]);
+    mail_params_init(&mut conf).unwrap();
+    assert_eq!(conf.lookup(b"mydomain"), Some(&b"b.c"[..]));
+    let name = params(&["mydomain=x.y"]).myhostname;
+    assert!(name.ends_with(b".x.y") || name.len() > 4);
+}
+
+#[test]
+fn the_first_mistake_in_the_order_of_the_original_is_reported() {
+    let mut mistakes = [
+        ("compatibility_level=", "malformed compatibility level"),
+        ("mail_version=", "mail_version"),
+        ("maillog_file_prefixes=", "maillog_file_prefixes"),
+        ("postlog_service_name=", "postlog_service_name"),
+        ("syslog_facility=x", "syslog_facility"),
+        ("smtputf8_enable=x", "smtputf8_enable"),
+        ("myhostname=", "bad string length 0 < 1: myhostname"),
+        ("mydomain=", "mydomain"),
+        ("mail_name=", "mail_name"),
+        ("syslog_name=", "syslog_name"),
+        ("daemon_directory=", "daemon_directory"),
+        ("data_directory=", "data_directory"),
+        ("command_directory=", "command_directory"),
+        ("queue_directory=", "queue_directory"),
+        ("max_use=x", "max_use"),
+        ("max_idle=x", "max_idle"),
+        ("ipc_timeout=x", "ipc_timeout"),
+        ("daemon_timeout=x", "daemon_timeout"),
+        ("mail_owner=no such user", "mail_owner"),
+    ]
+    .as_slice();
+    while let [(_, expected), rest @ ..] = mistakes {
+        let values: Vec<_> = mistakes.iter().map(|(value, _)| *value).collect();
+        let text = fatal(&values);
+        assert!(text.contains(expected), "{text} is not about {expected}");
+        mistakes = rest;
+    }
+}
+
+#[test]
+fn the_owner_is_an_ordinary_user() {
+    assert_eq!(
+        fatal(&["mail_owner=root"]),
+        "file /conf/main.cf: parameter mail_owner: user root has privileged user ID"
+    );
+    assert_eq!(
+        fatal(&["mail_owner=no such user"]),
+        "file /conf/main.cf: parameter mail_owner: unknown user name value: no such user"
+    );
+}
+
+#[test]
+fn a_log_file_has_its_place() {
+    let check = |values: &[&str]| params(values).check_maillog_file();
+    assert_eq!(check(&[]), Ok(()));
+    assert_eq!(check(&["maillog_file=/var/log/x"]), Ok(()));
+    assert_eq!(check(&["maillog_file=/varx"]), Ok(()));
+    let message = "maillog_file value '/x' does not match any prefix in maillog_file_prefixes";
+    assert_eq!(check(&["maillog_file=/x"]), Err(message.into()));
+    assert_eq!(
+        check(&["maillog_file=/x", "maillog_file_prefixes= ,"]),
+        Err(message.into())
+    );
+    assert_eq!(
+        check(&["maillog_file=/x", "maillog_file_prefixes=/y,/x"]),
+        Ok(())
+    );
+}
+
+#[test]
+fn the_protocol_is_announced_since_3_6() {
+    for (version, announces) in [
+        ("3.7.11", true),
+        ("3.6", true),
+        ("3.6-20201205", true),
+        ("3.10.2", true),
+        ("4.0", true),
+        ("3.5.25", false),
+        ("2.11.0", false),
+        ("3", false),
+        ("x", false),
+    ] {
+        let version = format!("mail_version={version}");
+        let params = params(&[&version]);
+        assert_eq!(params.announces_protocol(), announces, "{version}");
+    }
+}
+
+#[test]
+fn the_process_is_known_to_the_services_own_parameters() {
+    let mut conf = conf(&["connection_cache_ttl_limit=x$process_id"]);
+    mail_params_init(&mut conf).unwrap();
+    assert_eq!(
+        scache_params_init(&mut conf),
+        Err(format!(
+            "parameter connection_cache_ttl_limit: bad time value or unit: x{}",
+            std::process::id()
+        ))
+    );
+}

@@ -1,0 +1,116 @@
+//! `maillog_client`: where a mail program logs.
+//!
+//! To syslog(3), or to postlogd(8) when main.cf has a `maillog_file`; and to
+//! stderr as well when asked for. Connections are made at once, so that they
+//! work after a chroot.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::util::local_time::LocalTime;
+use crate::util::msg::{msg_output, msg_output_reset, MsgOutput, Severity};
+use crate::util::msg_syslog::msg_syslog_init;
+
+/// Where to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailLog {
+    /// To the system's log, under this facility of syslog(3).
+    Syslog(libc::c_int),
+    /// To postlogd(8), on this socket and as this host.
+    Postlog {
+        /// The datagram socket.
+        service: PathBuf,
+        /// The first label of the host's name.
+        hostname: String,
+    },
+}
+
+impl MailLog {
+    /// What master(8) says about it, for use before main.cf has been read.
+    pub fn from_environment() -> MailLog {
+        match env::var_os("POSTLOG_SERVICE") {
+            None => MailLog::Syslog(libc::LOG_MAIL),
+            Some(service) => MailLog::Postlog {
+                service: service.into(),
+                hostname: env::var("POSTLOG_HOSTNAME").unwrap_or_else(|_| "amnesiac".into()),
+            },
+        }
+    }
+
+    /// The socket of a postlogd(8) below this queue directory, and a name for
+    /// this host.
+    pub fn postlog(queue_directory: &Path, service_name: &[u8], myhostname: &str) -> MailLog {
+        let hostname = myhostname.split('.').next().unwrap_or(myhostname);
+        MailLog::Postlog {
+            service: queue_directory
+                .join("public")
+                .join(OsStr::from_bytes(service_name)),
+            hostname: hostname.to_string(),
+        }
+    }
+}
+
+/// The name of a program in the log. The original's `mail_task()`.
+pub fn mail_task(syslog_name: &str, process_name: &str) -> String {
+    format!("{syslog_name}/{process_name}")
+}
+
+/// Logs as `task` from now on. The original's `maillog_client_init()`.
+pub fn maillog_client_init(task: &str, log: &MailLog, to_stderr: bool) {
+    msg_output_reset();
+    if to_stderr {
+        msg_output(stderr_output(task));
+    }
+    msg_output(match log {
+        MailLog::Syslog(facility) => msg_syslog_init(task, *facility),
+        MailLog::Postlog { service, hostname } => postlog_output(task, service, hostname),
+    });
+}
+
+/// Lines on stderr. The original's `msg_vstream_init()`.
+pub fn stderr_output(task: &str) -> MsgOutput {
+    let task = task.to_string();
+    Box::new(move |severity, text| {
+        let line = format!("{task}: {}{text}\n", severity.prefix());
+        // There is nowhere to tell that stderr does not work.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    })
+}
+
+/// Datagrams to postlogd(8). The original's `msg_logger_init()`.
+fn postlog_output(task: &str, service: &Path, hostname: &str) -> MsgOutput {
+    let ident = format!("{hostname} {task}[{}]", std::process::id());
+    let service = service.to_path_buf();
+    let mut socket = connect(&service);
+    Box::new(move |severity, text| {
+        let line = postlog_line(&ident, severity, text);
+        let sent = socket
+            .as_ref()
+            .is_some_and(|socket| socket.send(&line).is_ok());
+        if !sent {
+            // postlogd(8) has been started anew, if it can be reached at all.
+            socket = connect(&service).or_else(|| socket.take());
+            if let Some(socket) = &socket {
+                let _ = socket.send(&line);
+            }
+        }
+    })
+}
+
+fn postlog_line(ident: &str, severity: Severity, text: &str) -> Vec<u8> {
+    let mut line = LocalTime::at(SystemTime::now()).log_stamp();
+    let _ = write!(line, " {ident}: {}{text}", severity.prefix());
+    line.into_bytes()
+}
+
+fn connect(service: &Path) -> Option<UnixDatagram> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.connect(service).ok()?;
+    Some(socket)
+}

@@ -1,0 +1,440 @@
+//! The event loop of a server with many clients in one process.
+//!
+//! Accepts clients, calls the service when one of them can go on, and ends
+//! with master(8) or after having been idle for too long. Nothing in here
+//! waits for a client: what is half done is kept with the client, and
+//! `ipc_timeout` limits how long it may stay so.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use super::master_proto::{MasterPipe, MasterStatus};
+use crate::util::event::{EventTag, Events};
+use crate::util::msg::msg_verbose;
+use crate::util::poller::Interest;
+use crate::util::slab::Slab;
+use crate::util::stream::{is_temporary, Input, Stream};
+use crate::util::strerror::strerror;
+use crate::util::timer::{TimerId, TimerQueue};
+use crate::util::watchdog::Watchdog;
+use crate::{msg_error, msg_info, msg_warn};
+
+/// What a client has to do before the service can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Send the next request; nothing is half done.
+    Request,
+    /// Send the rest.
+    Input,
+    /// Take what is written to it.
+    Output,
+}
+
+/// What the service may know about the moment at which it is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The time.
+    pub now: Instant,
+    /// How many descriptors may still be opened.
+    pub free_fds: usize,
+}
+
+/// A service for many clients.
+pub trait MultiService {
+    /// What is remembered of one client.
+    type Client: Default;
+
+    /// A client has connected.
+    fn connected(&mut self, stream: &mut Stream);
+
+    /// A client can go on: does as much as can be done without waiting.
+    fn service(&mut self, client: &mut Self::Client, stream: &mut Stream, turn: Turn) -> Wait;
+
+    /// A client took longer than `ipc_timeout` for what it had to do.
+    fn timeout(&mut self, client: &mut Self::Client, stream: &mut Stream, turn: Turn) -> Wait;
+
+    /// A client has gone.
+    fn disconnected(&mut self, client: Self::Client);
+
+    /// How many descriptors the service holds.
+    fn descriptors(&self) -> usize;
+
+    /// Gives up the descriptor that can best be spared; false when there is none.
+    fn make_room(&mut self) -> bool;
+
+    /// When [`MultiService::timers`] is to be called next.
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// Does what is due, or some of it.
+    fn timers(&mut self, now: Instant);
+
+    /// The process ends.
+    fn exit(&mut self);
+}
+
+/// What the event loop wants to know of main.cf and of the system.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a client may leave things half done.
+    pub ipc_timeout: Duration,
+    /// How long to stay without clients.
+    pub max_idle: Duration,
+    /// How many files the process may have open.
+    pub open_files: usize,
+}
+
+/// Why the loop has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// No client for `max_idle`.
+    Idle,
+    /// master(8) is gone, or does not listen any more.
+    MasterGone,
+}
+
+/// A service with its clients.
+#[derive(Debug)]
+pub struct Clients<S: MultiService> {
+    service: S,
+    limits: Limits,
+    path: String,
+    events: Events<Tag>,
+    master: MasterPipe,
+    listeners: Vec<UnixListener>,
+    clients: Slab<Client<S::Client>>,
+    timeouts: TimerQueue<u32>,
+    idle_deadline: Option<Instant>,
+    /// How many descriptors belong neither to clients nor to the service.
+    own_fds: usize,
+    crowd: Crowd,
+}
+
+#[derive(Debug)]
+struct Client<C> {
+    stream: Stream,
+    wait: Wait,
+    interest: Interest,
+    /// When its time is over. The timer that runs may be due earlier; it is
+    /// made again then, which is cheaper than a new one for each request.
+    deadline: Option<Instant>,
+    timer: Option<TimerId>,
+    state: C,
+}
+
+/// Whether there are as many clients as can be had.
+#[derive(Debug, Default)]
+struct Crowd {
+    full: bool,
+    warned: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    Master,
+    Listener(u32),
+    Client(u32),
+}
+
+/// So many descriptors are left to the service when clients crowd in.
+const SERVICE_FDS: usize = 8;
+
+/// How long no other warning about a crowd is logged.
+const CROWD_WARN_TIME: Duration = Duration::from_secs(600);
+
+impl<S: MultiService> Clients<S> {
+    /// A server without clients; `path` names their connections in messages.
+    /// Fails when the system's interface to events does.
+    pub fn new(
+        service: S,
+        limits: Limits,
+        path: String,
+        master: MasterPipe,
+        listeners: Vec<UnixListener>,
+    ) -> io::Result<Self> {
+        let events = Events::new()?;
+        for (index, listener) in listeners.iter().enumerate() {
+            events.enable_read(listener.as_fd(), Tag::Listener(index as u32))?;
+        }
+        events.enable_read(master.as_fd(), Tag::Master)?;
+        // The lowest number is given out first: a new one says how many there are.
+        let own_fds = master.as_fd().try_clone_to_owned()?.as_raw_fd() as usize;
+        Ok(Clients {
+            service,
+            limits,
+            path,
+            events,
+            master,
+            listeners,
+            clients: Slab::default(),
+            timeouts: TimerQueue::default(),
+            idle_deadline: None,
+            own_fds,
+            crowd: Crowd::default(),
+        })
+    }
+
+    /// Serves until there is a reason to end. Fails when the system's interface
+    /// to events does. The original's `event_loop()`.
+    pub fn event_loop(mut self, watchdog: &Watchdog) -> io::Result<()> {
+        let mut now = Instant::now();
+        self.idle_deadline = Some(now + self.limits.max_idle);
+        let end = loop {
+            self.events.wait(self.next_deadline(), now)?;
+            now = Instant::now();
+            watchdog.pat();
+            if let Err(end) = self.round(now) {
+                break end;
+            }
+        };
+        if msg_verbose() > 0 {
+            match end {
+                End::Idle => msg_info!("idle timeout -- exiting"),
+                End::MasterGone => msg_info!("master disconnect -- exiting"),
+            }
+        }
+        self.service.exit();
+        Ok(())
+    }
+
+    /// What is ready comes before what is late: after this process has been
+    /// stopped for a while, a client that has long done its part is not late.
+    fn round(&mut self, now: Instant) -> Result<(), End> {
+        self.service.timers(now);
+        while let Some(tag) = self.events.next_ready() {
+            match tag {
+                Tag::Master => return Err(End::MasterGone),
+                Tag::Listener(index) => self.accept(index, now),
+                Tag::Client(number) => self.client_ready(number, now)?,
+            }
+        }
+        while let Some(number) = self.timeouts.pop_due(now) {
+            self.client_late(number, now)?;
+        }
+        match self.idle_deadline {
+            Some(deadline) if deadline <= now => Err(End::Idle),
+            _ => Ok(()),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.service.next_deadline(),
+            self.timeouts.first_deadline(),
+            self.idle_deadline,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn turn(&self, now: Instant) -> Turn {
+        let used = self.own_fds + self.clients.len() + self.service.descriptors();
+        Turn {
+            now,
+            free_fds: self.limits.open_files.saturating_sub(used),
+        }
+    }
+
+    /// The original's `multi_server_accept_local()` and `multi_server_wakeup()`.
+    fn accept(&mut self, index: u32, now: Instant) {
+        if self.clients.len() + self.own_fds + SERVICE_FDS >= self.limits.open_files {
+            return self.close_the_door(now);
+        }
+        if self.turn(now).free_fds <= SERVICE_FDS {
+            self.service.make_room();
+        }
+        let socket = match self.listeners[index as usize].accept() {
+            Ok((socket, _)) => socket,
+            Err(err) if is_temporary(&err) => return,
+            Err(err) if is_out_of_fds(&err) && self.service.make_room() => return,
+            Err(err) if is_out_of_fds(&err) => return self.close_the_door(now),
+            Err(err) => return msg_error!("accept connection: {}", strerror(&err)),
+        };
+        let fd = socket.as_raw_fd();
+        if msg_verbose() > 0 {
+            msg_info!("connection established fd {fd}");
+        }
+        let number = self.clients.next_number();
+        let enabled = socket
+            .set_nonblocking(true)
+            .and_then(|()| self.events.enable_read(socket.as_fd(), Tag::Client(number)));
+        if let Err(err) = enabled {
+            return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
+        }
+        let mut stream = Stream::new(socket.into(), self.path.clone());
+        self.service.connected(&mut stream);
+        self.clients.insert(Client {
+            stream,
+            wait: Wait::Request,
+            interest: Interest::Read,
+            deadline: None,
+            timer: None,
+            state: S::Client::default(),
+        });
+        self.idle_deadline = None;
+    }
+
+    /// The original's `multi_server_execute()`.
+    fn client_ready(&mut self, number: u32, now: Instant) -> Result<(), End> {
+        let turn = self.turn(now);
+        let Some(client) = self.clients.get_mut(number) else {
+            return Ok(());
+        };
+        match client.wait {
+            Wait::Request => {
+                client.stream.set_readable();
+                match client.stream.peek() {
+                    Input::Ready(()) => notify(&mut self.master, MasterStatus::Taken)?,
+                    Input::Wait => return Ok(()),
+                    Input::None(_) => {
+                        self.disconnect(number, now);
+                        return Ok(());
+                    }
+                }
+            }
+            Wait::Input => client.stream.set_readable(),
+            Wait::Output => {
+                client.stream.fflush();
+                if client.stream.has_unwritten() {
+                    return Ok(());
+                }
+            }
+        }
+        let wait = self
+            .service
+            .service(&mut client.state, &mut client.stream, turn);
+        self.served(number, wait, now)
+    }
+
+    fn client_late(&mut self, number: u32, now: Instant) -> Result<(), End> {
+        let turn = self.turn(now);
+        let Some(client) = self.clients.get_mut(number) else {
+            return Ok(());
+        };
+        client.timer = client
+            .deadline
+            .filter(|&deadline| deadline > now)
+            .map(|deadline| self.timeouts.request(deadline, number));
+        if client.timer.is_some() || client.deadline.is_none() {
+            return Ok(());
+        }
+        let wait = self
+            .service
+            .timeout(&mut client.state, &mut client.stream, turn);
+        self.served(number, wait, now)
+    }
+
+    /// A client was served; waits for what it has to do next.
+    fn served(&mut self, number: u32, wait: Wait, now: Instant) -> Result<(), End> {
+        let client = &mut self.clients[number];
+        client.wait = wait;
+        if wait == Wait::Request {
+            client.deadline = None;
+            notify(&mut self.master, MasterStatus::Available)?;
+            if client.stream.ended().is_some() {
+                self.disconnect(number, now);
+                return Ok(());
+            }
+        } else {
+            let deadline = now + self.limits.ipc_timeout;
+            client.deadline = Some(deadline);
+            client
+                .timer
+                .get_or_insert_with(|| self.timeouts.request(deadline, number));
+        }
+        let interest = match wait {
+            Wait::Output => Interest::Write,
+            Wait::Request | Wait::Input => Interest::Read,
+        };
+        if client.interest != interest {
+            client.interest = interest;
+            if let Err(err) =
+                self.events
+                    .change(client.stream.as_fd(), interest, Tag::Client(number))
+            {
+                msg_warn!("cannot serve client: {}", strerror(&err));
+                self.disconnect(number, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// The original's `multi_server_disconnect()`.
+    fn disconnect(&mut self, number: u32, now: Instant) {
+        let Some(client) = self.clients.remove(number) else {
+            return;
+        };
+        if msg_verbose() > 0 {
+            msg_info!("connection closed fd {}", client.stream.as_fd().as_raw_fd());
+        }
+        if let Err(err) = self.events.disable(client.stream.as_fd()) {
+            msg_warn!("cannot forget client: {}", strerror(&err));
+        }
+        if let Some(timer) = client.timer {
+            self.timeouts.cancel(timer);
+        }
+        self.service.disconnected(client.state);
+        if self.clients.is_empty() {
+            self.idle_deadline = Some(now + self.limits.max_idle);
+        }
+        if std::mem::take(&mut self.crowd.full) {
+            self.watch_listeners(Interest::Read);
+        }
+    }
+
+    /// Lets nobody else in before a client has gone.
+    fn close_the_door(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return msg_error!("accept connection: no file descriptor is left");
+        }
+        self.crowd.full = true;
+        self.watch_listeners(Interest::Nothing);
+        if self
+            .crowd
+            .warned
+            .is_none_or(|warned| warned + CROWD_WARN_TIME <= now)
+        {
+            self.crowd.warned = Some(now);
+            msg_warn!(
+                "out of file descriptors: {} clients, others have to wait",
+                self.clients.len()
+            );
+        }
+    }
+
+    fn watch_listeners(&self, interest: Interest) {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let tag = Tag::Listener(index as u32);
+            if let Err(err) = self.events.change(listener.as_fd(), interest, tag) {
+                msg_warn!("cannot watch for clients: {}", strerror(&err));
+            }
+        }
+    }
+}
+
+impl EventTag for Tag {
+    fn pack(self) -> usize {
+        match self {
+            Tag::Master => 0,
+            Tag::Listener(index) => 1 | (index as usize) << 2,
+            Tag::Client(number) => 2 | (number as usize) << 2,
+        }
+    }
+
+    fn unpack(word: usize) -> Tag {
+        let number = (word >> 2) as u32;
+        match word & 3 {
+            0 => Tag::Master,
+            1 => Tag::Listener(number),
+            _ => Tag::Client(number),
+        }
+    }
+}
+
+fn notify(master: &mut MasterPipe, status: MasterStatus) -> Result<(), End> {
+    master.master_notify(status).map_err(|_| End::MasterGone)
+}
+
+fn is_out_of_fds(err: &io::Error) -> bool {
+    matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}

@@ -1,0 +1,6 @@
+//! What every child of master(8) does: start up, serve clients, end.
+
+pub mod clients;
+pub mod master_proto;
+pub mod multi_server;
+pub mod options;

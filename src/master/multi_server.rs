@@ -1,0 +1,225 @@
+//! `multi_server`: what a server with many clients in one process does from
+//! exec to exit, in the order of the original's start-up list.
+//!
+//! Whatever makes it impossible to start is fatal: one line that says what is
+//! wrong and where, a second's pause so that master(8) does not spin, and exit
+//! status 1.
+
+use std::env;
+use std::ffi::{CString, OsStr};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{exit, Command};
+use std::time::Instant;
+
+use super::clients::{Clients, Limits, MultiService, Turn, Wait};
+use super::master_proto::{
+    MasterPipe, MASTER_FLOW_READ, MASTER_FLOW_WRITE, MASTER_LISTEN_FD, MASTER_STATUS_FD,
+};
+use super::options::{Environment, Options};
+use crate::global::mail_conf::MailConf;
+use crate::global::mail_params::{build, mail_params_init, MailParams};
+use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
+use crate::msg_fatal;
+use crate::util::chroot_uid::chroot_uid;
+use crate::util::close_on_exec::close_on_exec;
+use crate::util::local_time::LocalTime;
+use crate::util::open_limit::open_limit;
+use crate::util::printable::printable;
+use crate::util::stream::{NoInput, Stream};
+use crate::util::strerror::strerror;
+use crate::util::watchdog::Watchdog;
+
+/// The system name in the log before main.cf says another.
+const EARLY_SYSLOG_NAME: &str = "postfix";
+
+/// What a stream without a name is called in messages.
+const UNKNOWN_STREAM: &str = "unknown_stream";
+
+/// Runs a service from exec to exit. `init` looks up what the service itself
+/// wants to know, and makes it. The original's `multi_server_main()`.
+pub fn multi_server_main<S: MultiService>(
+    init: impl FnOnce(&MailParams, &mut MailConf) -> Result<S, String>,
+) -> ! {
+    if let Err(text) = run(init) {
+        msg_fatal!("{text}");
+    }
+    exit(0)
+}
+
+fn run<S: MultiService>(
+    init: impl FnOnce(&MailParams, &mut MailConf) -> Result<S, String>,
+) -> Result<(), String> {
+    // Rust has SIGPIPE ignored at start-up; SIGXFSZ is left.
+    ignore_file_size_signal();
+    let mut args = env::args_os();
+    let environment = Environment::read(args.next().as_ref());
+    let process_name = &environment.process_name;
+    LocalTime::load_zone();
+    let early_name = environment.log_tag.as_deref().unwrap_or(EARLY_SYSLOG_NAME);
+    let early_task = mail_task(early_name, process_name);
+    maillog_client_init(&early_task, &MailLog::from_environment(), false);
+
+    let mut conf = MailConf::new(&config_directory());
+    conf.update(b"process_name", process_name.as_bytes());
+    conf.load()?;
+    let options = Options::parse(args.collect(), &mut conf, &early_task)?;
+    let service_name = options
+        .service_name
+        .as_deref()
+        .unwrap_or(process_name.as_bytes());
+    conf.update(b"service_name", service_name);
+    let service_name = printable(service_name).to_string();
+
+    let params = mail_params_init(&mut conf)?;
+    let task = mail_task(&printable(&params.syslog_name).to_string(), process_name);
+    maillog_client_init(&task, &mail_log(&params)?, options.to_stderr);
+    if options.debug || environment.debug {
+        debug_process(&mut conf)?;
+    }
+    let mut service = init(&params, &mut conf)?;
+
+    options.check(&service_name)?;
+    if std::io::stdin().is_terminal() && !options.single && !options.by_hand {
+        maillog_client_init(&task, &mail_log(&params)?, true);
+        return Err("do not run this command by hand".into());
+    }
+    enter_jail(&options, &params)?;
+    if options.single {
+        return serve_stdio(&mut service, &params);
+    }
+    let generation = environment.generation()?;
+    serve_clients(service, &options, &params, service_name, generation)
+}
+
+fn config_directory() -> PathBuf {
+    env::var_os("MAIL_CONFIG").map_or_else(|| build::CONFIG_DIRECTORY.into(), PathBuf::from)
+}
+
+fn mail_log(params: &MailParams) -> Result<MailLog, String> {
+    if params.maillog_file.is_empty() {
+        return Ok(MailLog::Syslog(params.syslog_facility));
+    }
+    params.check_maillog_file()?;
+    let queue_directory = Path::new(OsStr::from_bytes(&params.queue_directory));
+    let hostname = printable(&params.myhostname).to_string();
+    Ok(MailLog::postlog(
+        queue_directory,
+        &params.postlog_service_name,
+        &hostname,
+    ))
+}
+
+/// Runs debugger_command, and goes on. The original's `debug_process()`.
+fn debug_process(conf: &mut MailConf) -> Result<(), String> {
+    let command = conf.get_mail_conf_str("debugger_command", b"", 0)?;
+    if command.is_empty() {
+        return Ok(());
+    }
+    let shell = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(OsStr::from_bytes(&command))
+        .status();
+    shell
+        .map(|_| ())
+        .map_err(|err| format!("debugger_command: {}", strerror(&err)))
+}
+
+/// The original's part of `multi_server_main()` that goes to queue_directory,
+/// and its `chroot_uid()`.
+fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
+    let queue_directory = OsStr::from_bytes(&params.queue_directory);
+    env::set_current_dir(queue_directory).map_err(|err| {
+        format!(
+            "chdir(\"{}\"): {}",
+            printable(&params.queue_directory),
+            strerror(&err)
+        )
+    })?;
+    let root = CString::new(queue_directory.as_bytes()).map_err(|err| err.to_string())?;
+    chroot_uid(
+        options.chroot.then_some(&root),
+        options.unprivileged.then_some(&params.mail_owner),
+    )
+}
+
+/// Serves stdin and stdout until stdin has nothing more, for `-S`.
+fn serve_stdio<S: MultiService>(service: &mut S, params: &MailParams) -> Result<(), String> {
+    // SAFETY: nobody else uses descriptors 0 and 1 from here on.
+    let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    let mut stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
+    let mut client = S::Client::default();
+    loop {
+        let turn = Turn {
+            now: Instant::now(),
+            free_fds: usize::MAX,
+        };
+        stream.set_readable();
+        let wait = match wait_readable(&stream, params.ipc_timeout) {
+            true => service.service(&mut client, &mut stream, turn),
+            false => service.timeout(&mut client, &mut stream, turn),
+        };
+        if wait == Wait::Request || stream.ended() == Some(NoInput::Timeout) {
+            break;
+        }
+    }
+    service.exit();
+    Ok(())
+}
+
+fn serve_clients<S: MultiService>(
+    service: S,
+    options: &Options,
+    params: &MailParams,
+    service_name: String,
+    generation: u32,
+) -> Result<(), String> {
+    let listeners = (0..options.socket_count.unwrap_or(1))
+        .map(|index| inherited(MASTER_LISTEN_FD + index as RawFd).map(UnixListener::from))
+        .collect::<Result<Vec<_>, String>>()?;
+    let master = MasterPipe::new(inherited(MASTER_STATUS_FD)?, generation);
+    for fd in [MASTER_FLOW_READ, MASTER_FLOW_WRITE] {
+        // Not used here, and no harm done when it is not there.
+        let _ = close_on_exec(fd);
+    }
+    let limits = Limits {
+        ipc_timeout: params.ipc_timeout,
+        max_idle: params.max_idle,
+        open_files: open_limit().map_err(|err| format!("open_limit: {}", strerror(&err)))?,
+    };
+    let path = format!("{service_name} socket");
+    let clients = Clients::new(service, limits, path, master, listeners)
+        .map_err(|err| format!("event_init: {}", strerror(&err)))?;
+    let watchdog = Watchdog::new(params.daemon_timeout)
+        .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
+    clients
+        .event_loop(&watchdog)
+        .map_err(|err| format!("event_loop: {}", strerror(&err)))
+}
+
+/// A descriptor that master(8) has left open for us.
+fn inherited(fd: RawFd) -> Result<OwnedFd, String> {
+    close_on_exec(fd).map_err(|err| format!("descriptor {fd} from master: {}", strerror(&err)))?;
+    // SAFETY: it is open, as was just found out, and nobody else in this
+    // process knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn wait_readable(stream: &Stream, timeout: std::time::Duration) -> bool {
+    let mut poll = libc::pollfd {
+        fd: std::os::fd::AsRawFd::as_raw_fd(&stream.as_fd()),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: `poll` is one pollfd that outlives the call.
+    unsafe { libc::poll(&mut poll, 1, timeout) != 0 }
+}
+
+fn ignore_file_size_signal() {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}

@@ -1,0 +1,192 @@
+//! The command line and the environment of a child of master(8).
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use crate::global::mail_conf::MailConf;
+use crate::global::maillog_client::stderr_output;
+use crate::util::msg::{msg_more_verbose, msg_output};
+use crate::util::printable::printable;
+
+/// What the environment says, before anything else does.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The base name of argv\[0\].
+    pub process_name: String,
+    /// `MAIL_LOGTAG`: the system name in the log.
+    pub log_tag: Option<String>,
+    /// `MAIL_DEBUG`: as `-D`.
+    pub debug: bool,
+    /// `GENERATION`: the process generation, given in octal.
+    pub generation: Option<String>,
+}
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `-c`: queue_directory becomes the root.
+    pub chroot: bool,
+    /// `-d`: stdin may be a terminal.
+    pub by_hand: bool,
+    /// `-D`: run debugger_command.
+    pub debug: bool,
+    /// `-l`: the process limit is 1.
+    pub limit_one: bool,
+    /// `-n`: the name of the service.
+    pub service_name: Option<Vec<u8>>,
+    /// `-s`: how many sockets to listen on.
+    pub socket_count: Option<usize>,
+    /// `-S`: serve stdin and stdout, once.
+    pub single: bool,
+    /// `-t`: the transport type.
+    pub transport: Option<Vec<u8>>,
+    /// `-u`: become mail_owner.
+    pub unprivileged: bool,
+    /// `-V`: log to stderr as well.
+    pub to_stderr: bool,
+    /// The first argument that belongs to no option.
+    pub argument: Option<Vec<u8>>,
+}
+
+impl Environment {
+    /// Reads the environment; `MAIL_VERBOSE` counts as one `-v`.
+    pub fn read(argv0: Option<&OsString>) -> Environment {
+        let name = argv0.and_then(|argv0| Path::new(argv0).file_name());
+        if env::var_os("MAIL_VERBOSE").is_some() {
+            msg_more_verbose();
+        }
+        Environment {
+            process_name: name.map_or("unknown".into(), |name| name.to_string_lossy().into_owned()),
+            log_tag: text("MAIL_LOGTAG"),
+            debug: env::var_os("MAIL_DEBUG").is_some(),
+            generation: text("GENERATION"),
+        }
+    }
+
+    /// The process generation as a number.
+    pub fn generation(&self) -> Result<u32, String> {
+        let Some(text) = &self.generation else {
+            return Ok(0);
+        };
+        let octal = text.bytes().all(|digit| digit.is_ascii_digit());
+        match u32::from_str_radix(text, 8) {
+            Ok(generation) if octal => Ok(generation),
+            _ => Err(format!("bad generation: {text}")),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the command line; `-o`, `-i`, `-m` and `-n` go to `conf`, and what
+    /// concerns the log takes effect at once. Fails with the text of a fatal
+    /// message.
+    pub fn parse(args: Vec<OsString>, conf: &mut MailConf, task: &str) -> Result<Options, String> {
+        let mut options = Options::default();
+        let mut args = args.into_iter().map(OsString::into_vec);
+        while let Some(arg) = args.next() {
+            let [b'-', letters @ ..] = &arg[..] else {
+                options.argument = Some(arg);
+                break;
+            };
+            if letters.is_empty() {
+                options.argument = Some(arg);
+                break;
+            }
+            if letters == b"-" {
+                options.argument = args.next();
+                break;
+            }
+            let mut letters = letters;
+            while let [letter, rest @ ..] = letters {
+                letters = rest;
+                if !b"imnost".contains(letter) {
+                    options.flag(*letter, task)?;
+                    continue;
+                }
+                let value = match rest {
+                    [] => args.next().ok_or_else(|| invalid_option(*letter))?,
+                    _ => rest.to_vec(),
+                };
+                options.value(*letter, value, conf)?;
+                break;
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether the service can be run like this. Fails with the text of a
+    /// fatal message.
+    pub fn check(&self, service_name: &str) -> Result<(), String> {
+        if let Some(argument) = &self.argument {
+            return Err(format!(
+                "unexpected command-line argument: {}",
+                printable(argument)
+            ));
+        }
+        if self.single {
+            return Ok(());
+        }
+        if !self.limit_one {
+            return Err(format!(
+                "service {service_name} requires a process limit of 1"
+            ));
+        }
+        match self.transport.as_deref() {
+            None => Err("no transport type specified".into()),
+            Some(b"unix") => Ok(()),
+            Some(other) => Err(format!("unsupported transport type: {}", printable(other))),
+        }
+    }
+
+    fn flag(&mut self, letter: u8, task: &str) -> Result<(), String> {
+        match letter {
+            b'c' => self.chroot = true,
+            b'd' => self.by_hand = true,
+            b'D' => self.debug = true,
+            b'l' => self.limit_one = true,
+            b'S' => self.single = true,
+            b'u' => self.unprivileged = true,
+            b'v' => msg_more_verbose(),
+            b'V' => {
+                if !self.to_stderr {
+                    msg_output(stderr_output(task));
+                }
+                self.to_stderr = true;
+            }
+            // A process limit of 0 says nothing to a service with a limit of 1.
+            b'z' => {}
+            _ => return Err(invalid_option(letter)),
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, letter: u8, value: Vec<u8>, conf: &mut MailConf) -> Result<(), String> {
+        match letter {
+            b'i' => conf.update(b"max_idle", &value),
+            b'm' => conf.update(b"max_use", &value),
+            b'n' => self.service_name = Some(value),
+            b'o' => conf.update_option(&value)?,
+            b's' => {
+                let count = lossy(&value).parse().ok().filter(|&count| count > 0);
+                self.socket_count =
+                    Some(count.ok_or_else(|| format!("invalid socket_count: {}", lossy(&value)))?);
+            }
+            _ => self.transport = Some(value),
+        }
+        Ok(())
+    }
+}
+
+fn invalid_option(letter: u8) -> String {
+    format!("invalid option: {}", letter as char)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    printable(bytes).to_string()
+}
+
+fn text(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| lossy(value.as_bytes()))
+}

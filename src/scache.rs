@@ -1,0 +1,464 @@
+//! The service: the four requests, and the statistics.
+//!
+//! The original answers one request in one call and blocks where the client
+//! has to do something first. Here each request function is cut at those
+//! places, and a [`Client`] remembers where to go on: so no client waits for
+//! another. What is the same: scan, act, print.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crate::global::mail_params::ScacheParams;
+use crate::global::mail_proto::*;
+use crate::global::scache_multi::{ScacheMulti, Session};
+use crate::master::clients::{MultiService, Turn, Wait};
+use crate::msg_warn;
+use crate::scache_stats::Statistics;
+use crate::util::attr_print::{attr_print, SendAttr};
+use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
+use crate::util::printable::printable;
+use crate::util::stream::{is_temporary, NoInput, Stream};
+use crate::util::strerror::strerror;
+use crate::util::unix_recv_fd::unix_recv_fd;
+use crate::util::unix_send_fd::unix_send_fd;
+
+/// The service with its cache and its statistics.
+#[derive(Debug)]
+pub struct Scache {
+    params: ScacheParams,
+    /// Whether clients expect the protocol to be announced.
+    announce: bool,
+    cache: ScacheMulti,
+    /// How many sessions are on their way to a client.
+    handed: usize,
+    stats: Statistics,
+    stats_deadline: Instant,
+}
+
+/// Where the service stands with one client.
+#[derive(Debug, Default)]
+pub struct Client {
+    state: State,
+    scan: AttrScan,
+}
+
+/// What comes next from or to a client.
+#[derive(Debug, Default)]
+enum State {
+    /// The name of a request.
+    #[default]
+    Request,
+    /// The attribute list of this request.
+    Params(Request),
+    /// save_endp: the descriptor.
+    Descriptor,
+    /// find_*: the client's word that it waits for the session.
+    Ready(HandOver),
+    /// find_*: the session, to the client.
+    Send(HandOver),
+    /// find_*: the client's word that it has the session.
+    Taken(&'static str),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    SaveEndp,
+    FindEndp,
+    SaveDest,
+    FindDest,
+}
+
+/// A session on its way to a client, and the function that hands it over.
+#[derive(Debug)]
+struct HandOver {
+    session: Session,
+    service: &'static str,
+}
+
+/// What a step comes to: another state, or the same one until the client has
+/// done something.
+type Step = Result<State, (State, Wait)>;
+
+/// How many sessions and bindings are ended before clients are served again.
+const EXPIRE_MOST: usize = 100;
+
+/// So many descriptors are kept free: for a client to be let in, a session to
+/// be received, and the system's log to be connected to again.
+const FREE_FDS: usize = 4;
+
+/// Why a hand-over failed when the system reported nothing: the original's
+/// words for error number zero.
+const NO_ERROR: &str = "Application error";
+
+impl Scache {
+    /// A service with an empty cache.
+    pub fn new(params: ScacheParams, announce: bool, now: Instant) -> Scache {
+        Scache {
+            stats_deadline: now + params.status_update_time,
+            params,
+            announce,
+            cache: ScacheMulti::default(),
+            handed: 0,
+            stats: Statistics::new(),
+        }
+    }
+
+    /// Does one step of what a client asks for. The original's
+    /// `scache_service()`.
+    fn scache_service(
+        &mut self,
+        state: State,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+        turn: Turn,
+    ) -> Step {
+        let next = match state {
+            State::Request => self.scache_request(scan, stream),
+            State::Params(Request::SaveEndp) => self.scache_save_endp_service(scan, stream),
+            State::Params(Request::FindEndp) => self.scache_find_endp_service(scan, stream, turn),
+            State::Params(Request::SaveDest) => self.scache_save_dest_service(scan, stream, turn),
+            State::Params(Request::FindDest) => self.scache_find_dest_service(scan, stream, turn),
+            State::Descriptor => self.receive_session(scan, stream, turn),
+            State::Ready(hand_over) => return self.await_ready(hand_over, scan, stream),
+            State::Send(hand_over) => return self.send_session(hand_over, stream),
+            State::Taken(service) => self.await_taken(service, scan, stream),
+        };
+        next.ok_or((state, Wait::Input))
+    }
+
+    fn scache_request(&mut self, scan: &mut AttrScan, stream: &mut Stream) -> Option<State> {
+        let wanted = [RecvAttr::Str(MAIL_ATTR_REQ)];
+        if scan.attr_scan(stream, &wanted, AttrFlag::StrictMore)? != 1 {
+            return Some(State::Request);
+        }
+        let request = scan.str(stream, 0);
+        for (name, known) in [
+            (SCACHE_REQ_SAVE_ENDP, Request::SaveEndp),
+            (SCACHE_REQ_FIND_ENDP, Request::FindEndp),
+            (SCACHE_REQ_SAVE_DEST, Request::SaveDest),
+            (SCACHE_REQ_FIND_DEST, Request::FindDest),
+        ] {
+            if request == name.as_bytes() {
+                return Some(State::Params(known));
+            }
+        }
+        msg_warn!("unrecognized request: \"{}\", ignored", printable(request));
+        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+        Some(State::Request)
+    }
+
+    fn scache_save_endp_service(
+        &mut self,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+    ) -> Option<State> {
+        let wanted = [
+            RecvAttr::Int(MAIL_ATTR_TTL),
+            RecvAttr::Str(MAIL_ATTR_LABEL),
+            RecvAttr::Str(MAIL_ATTR_PROP),
+        ];
+        if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 3 || scan.int(0) <= 0 {
+            msg_warn!("scache_save_endp_service: bad or missing request parameter");
+            attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+            return Some(State::Request);
+        }
+        attr_print(stream, &[SendAttr::Str(MAIL_ATTR_DUMMY, b"")]);
+        Some(State::Descriptor)
+    }
+
+    /// The rest of save_endp.
+    fn receive_session(
+        &mut self,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+        turn: Turn,
+    ) -> Option<State> {
+        if !stream.take_readable() {
+            return None;
+        }
+        if turn.free_fds <= FREE_FDS {
+            self.make_room();
+        }
+        let reason = match unix_recv_fd(stream.as_fd()) {
+            Ok(Some(fd)) => {
+                let (label, prop) = (scan.str(stream, 1), scan.str(stream, 2));
+                self.cache
+                    .save_endp(self.ttl(scan), label, prop, fd, turn.now);
+                self.stats.note_endp(self.cache.size());
+                attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_OK)]);
+                return Some(State::Request);
+            }
+            Ok(None) => NO_ERROR.to_string(),
+            Err(err) if is_temporary(&err) => return None,
+            Err(err) => strerror(&err),
+        };
+        Some(self.receive_failed(stream, &reason))
+    }
+
+    fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
+        msg_warn!("scache_save_endp_service: unable to receive file descriptor: {reason}");
+        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_FAIL)]);
+        State::Request
+    }
+
+    fn scache_find_endp_service(
+        &mut self,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+        turn: Turn,
+    ) -> Option<State> {
+        let status = |status| SendAttr::Int(MAIL_ATTR_STATUS, status);
+        let prop = |prop| SendAttr::Str(MAIL_ATTR_PROP, prop);
+        if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
+            msg_warn!("scache_find_endp_service: bad or missing request parameter");
+            attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b"")]);
+            return Some(State::Request);
+        }
+        let Some(session) = self.cache.find_endp(scan.str(stream, 0), turn.now) else {
+            attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b"")]);
+            self.stats.endp_miss += 1;
+            return Some(State::Request);
+        };
+        attr_print(stream, &[status(SCACHE_STAT_OK), prop(session.prop())]);
+        self.stats.endp_hits += 1;
+        self.handed += 1;
+        Some(State::Ready(HandOver {
+            session,
+            service: "scache_find_endp_service",
+        }))
+    }
+
+    fn scache_save_dest_service(
+        &mut self,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+        turn: Turn,
+    ) -> Option<State> {
+        let wanted = [
+            RecvAttr::Int(MAIL_ATTR_TTL),
+            RecvAttr::Str(MAIL_ATTR_LABEL),
+            RecvAttr::Str(MAIL_ATTR_PROP),
+            RecvAttr::Str(MAIL_ATTR_LABEL),
+        ];
+        if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
+            msg_warn!("scache_save_dest_service: bad or missing request parameter");
+            attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+            return Some(State::Request);
+        }
+        let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));
+        self.cache
+            .save_dest(self.ttl(scan), dest_label, dest_prop, endp_label, turn.now);
+        self.stats.note_dest(self.cache.size());
+        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_OK)]);
+        Some(State::Request)
+    }
+
+    fn scache_find_dest_service(
+        &mut self,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+        turn: Turn,
+    ) -> Option<State> {
+        let status = |status| SendAttr::Int(MAIL_ATTR_STATUS, status);
+        let prop = |prop| SendAttr::Str(MAIL_ATTR_PROP, prop);
+        if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
+            msg_warn!("scache_find_dest_service: bad or missing request parameter");
+            attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b""), prop(b"")]);
+            return Some(State::Request);
+        }
+        let found = self.cache.find_dest(scan.str(stream, 0), turn.now);
+        let Some((session, dest_prop)) = found else {
+            attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b""), prop(b"")]);
+            self.stats.dest_miss += 1;
+            return Some(State::Request);
+        };
+        attr_print(
+            stream,
+            &[
+                status(SCACHE_STAT_OK),
+                prop(dest_prop),
+                prop(session.prop()),
+            ],
+        );
+        self.stats.dest_hits += 1;
+        self.handed += 1;
+        Some(State::Ready(HandOver {
+            session,
+            service: "scache_find_dest_service",
+        }))
+    }
+
+    // The rest of find_endp and find_dest: a handshake, the session, another
+    // handshake. Up to the moment it has been sent the session is ours.
+
+    fn await_ready(
+        &mut self,
+        hand_over: HandOver,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+    ) -> Step {
+        match scan_dummy(scan, stream) {
+            None => Err((State::Ready(hand_over), Wait::Input)),
+            Some(true) => Ok(State::Send(hand_over)),
+            Some(false) => Ok(self.send_failed(hand_over, no_dummy_reason(stream))),
+        }
+    }
+
+    fn send_session(&mut self, hand_over: HandOver, stream: &mut Stream) -> Step {
+        match unix_send_fd(stream.as_fd(), hand_over.session.as_fd()) {
+            Ok(()) => {
+                self.handed -= 1;
+                self.cache.give_away(hand_over.session);
+                Ok(State::Taken(hand_over.service))
+            }
+            Err(err) if is_temporary(&err) => Err((State::Send(hand_over), Wait::Output)),
+            Err(err) => Ok(self.send_failed(hand_over, strerror(&err))),
+        }
+    }
+
+    fn send_failed(&mut self, hand_over: HandOver, reason: String) -> State {
+        warn_not_sent(hand_over.service, &reason);
+        self.handed -= 1;
+        self.cache.give_back(hand_over.session);
+        State::Request
+    }
+
+    fn await_taken(
+        &mut self,
+        service: &'static str,
+        scan: &mut AttrScan,
+        stream: &mut Stream,
+    ) -> Option<State> {
+        if !scan_dummy(scan, stream)? {
+            warn_not_sent(service, &no_dummy_reason(stream));
+        }
+        Some(State::Request)
+    }
+
+    /// The time to live that a client asked for, within the limit.
+    fn ttl(&self, scan: &AttrScan) -> Duration {
+        let asked = u64::try_from(scan.int(0)).unwrap_or(0);
+        Duration::from_secs(asked).min(self.params.ttl_limit)
+    }
+
+    fn log_cache_stats(&mut self) {
+        let stats = std::mem::replace(&mut self.stats, Statistics::new());
+        stats.log();
+    }
+}
+
+impl MultiService for Scache {
+    type Client = Client;
+
+    /// Announces the protocol. The original's `scache_post_accept()`.
+    fn connected(&mut self, stream: &mut Stream) {
+        if self.announce {
+            attr_print(
+                stream,
+                &[SendAttr::Str(
+                    MAIL_ATTR_PROTO,
+                    MAIL_ATTR_PROTO_SCACHE.as_bytes(),
+                )],
+            );
+            stream.fflush();
+        }
+    }
+
+    fn service(&mut self, client: &mut Client, stream: &mut Stream, turn: Turn) -> Wait {
+        loop {
+            let state = std::mem::take(&mut client.state);
+            match self.scache_service(state, &mut client.scan, stream, turn) {
+                Ok(state) => client.state = state,
+                Err((State::Request, _)) if !client.scan.is_begun() => return Wait::Request,
+                Err((state, wait)) => {
+                    client.state = state;
+                    return wait;
+                }
+            }
+            stream.fflush();
+            if !matches!(client.state, State::Descriptor) {
+                client.scan.reset();
+            }
+            if matches!(client.state, State::Request) {
+                stream.forget_strings();
+                if !stream.has_unread() {
+                    return Wait::Request;
+                }
+            }
+            if stream.has_unwritten() {
+                return Wait::Output;
+            }
+        }
+    }
+
+    fn timeout(&mut self, client: &mut Client, stream: &mut Stream, turn: Turn) -> Wait {
+        let timed_out = std::io::Error::from_raw_os_error(libc::ETIMEDOUT);
+        match std::mem::take(&mut client.state) {
+            State::Descriptor => {
+                client.state = self.receive_failed(stream, &strerror(&timed_out));
+                client.scan.reset();
+                stream.fflush();
+                return Wait::Request;
+            }
+            State::Send(hand_over) => {
+                client.state = self.send_failed(hand_over, strerror(&timed_out));
+            }
+            state => client.state = state,
+        }
+        stream.end(NoInput::Timeout);
+        self.service(client, stream, turn)
+    }
+
+    fn disconnected(&mut self, client: Client) {
+        if let State::Ready(hand_over) | State::Send(hand_over) = client.state {
+            self.send_failed(hand_over, NO_ERROR.to_string());
+        }
+    }
+
+    fn descriptors(&self) -> usize {
+        self.cache.size().sess_count + self.handed
+    }
+
+    fn make_room(&mut self) -> bool {
+        let dropped = self.cache.drop_nearest_session();
+        self.stats.early_ends += u64::from(dropped);
+        dropped
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.cache
+            .next_deadline()
+            .into_iter()
+            .chain([self.stats_deadline])
+            .min()
+    }
+
+    fn timers(&mut self, now: Instant) {
+        self.cache.expire(now, EXPIRE_MOST);
+        if self.stats_deadline <= now {
+            self.log_cache_stats();
+            self.stats_deadline = now + self.params.status_update_time;
+        }
+    }
+
+    /// Logs the statistics. The original's `scache_status_dump()`.
+    fn exit(&mut self) {
+        self.log_cache_stats();
+    }
+}
+
+/// Whether an empty list came, as it should; nothing when it is not all there.
+fn scan_dummy(scan: &mut AttrScan, stream: &mut Stream) -> Option<bool> {
+    Some(scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_DUMMY)], AttrFlag::Strict)? == 1)
+}
+
+fn no_dummy_reason(stream: &Stream) -> String {
+    match stream.ended() {
+        Some(NoInput::Timeout) => strerror(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+        _ => NO_ERROR.to_string(),
+    }
+}
+
+fn warn_not_sent(service: &str, reason: &str) {
+    msg_warn!("{service}: cannot send file descriptor: {reason}");
+}

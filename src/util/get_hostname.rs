@@ -1,0 +1,31 @@
+//! `get_hostname`: what this machine calls itself.
+
+use super::valid_hostname::valid_hostname;
+
+/// The name that gethostname(2) tells. The error is the text for a fatal
+/// message: a mail system without a usable name cannot go on.
+pub fn get_hostname() -> Result<Vec<u8>, String> {
+    let mut name = vec![0u8; 256];
+    // SAFETY: the pointer and the length describe the buffer, which outlives
+    // the call.
+    let status = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
+    if status != 0 {
+        return Err("gethostname: name too long".to_string());
+    }
+    let end = name.iter().position(|&c| c == 0).unwrap_or(name.len());
+    name.truncate(end);
+    if !valid_hostname(&name) {
+        return Err("unable to use my own hostname".to_string());
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_a_name() {
+        assert!(!get_hostname().unwrap().is_empty());
+    }
+}

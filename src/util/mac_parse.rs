@@ -1,0 +1,162 @@
+//! `mac_parse`: finds the `$name` expressions in a text.
+//!
+//! `$name`, `${...}` and `$(...)` are expressions, `$$` is a dollar, anything
+//! else is itself. What is inside an expression is the business of
+//! [`mac_expand`](super::mac_expand).
+
+use super::printable::printable;
+use crate::msg_warn;
+
+/// One piece of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacPiece<'a> {
+    /// Text that is itself.
+    Literal(&'a [u8]),
+    /// A name, or what is between the parentheses or braces.
+    Expr(&'a [u8]),
+}
+
+/// The text cannot be understood, or the action said so. Whoever found the
+/// problem has logged it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacParseError;
+
+/// Calls `action` for each piece of `text`, in order, until something is
+/// wrong: with the text, which is logged, or with what the action returns.
+///
+/// As in the original, an action that fails does not end the loop at once: it
+/// is called again for unbraced names until the next braced expression or the
+/// end of the text, and must put up with that.
+pub fn mac_parse(
+    text: &[u8],
+    action: &mut dyn FnMut(MacPiece<'_>) -> Result<(), MacParseError>,
+) -> Result<(), MacParseError> {
+    let mut status = Ok(());
+    let mut literal = Vec::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.iter().position(|&c| c == b'$') {
+        literal.extend_from_slice(&rest[..dollar]);
+        rest = &rest[dollar + 1..];
+        if rest.first() == Some(&b'$') {
+            literal.push(b'$');
+            rest = &rest[1..];
+            continue;
+        }
+        if !literal.is_empty() {
+            status = status.and(action(MacPiece::Literal(&literal)));
+            literal.clear();
+        }
+        let braced = matches!(rest.first(), Some(b'{' | b'('));
+        let end = if braced {
+            balanced(rest)
+        } else {
+            Some(name_length(rest))
+        };
+        let Some(end) = end else {
+            msg_warn!("truncated macro reference: \"{}\"", printable(text));
+            return Err(MacParseError);
+        };
+        let expr;
+        (expr, rest) = rest.split_at(end);
+        let expr = if braced { inner(expr) } else { expr };
+        if expr.is_empty() {
+            msg_warn!("empty macro name: \"{}\"", printable(text));
+            return Err(MacParseError);
+        }
+        if braced {
+            status?;
+        }
+        status = status.and(action(MacPiece::Expr(expr)));
+    }
+    status?;
+    literal.extend_from_slice(rest);
+    if !literal.is_empty() {
+        action(MacPiece::Literal(&literal))?;
+    }
+    Ok(())
+}
+
+/// The length of the name at the beginning of `text`.
+pub(super) fn name_length(text: &[u8]) -> usize {
+    text.iter()
+        .take_while(|c| c.is_ascii_alphanumeric() || **c == b'_')
+        .count()
+}
+
+/// The length of what is between the opening parenthesis or brace that `text`
+/// starts with and its counterpart, both included. Nothing when there is no
+/// counterpart.
+pub(super) fn balanced(text: &[u8]) -> Option<usize> {
+    let open = *text.first()?;
+    let close = if open == b'(' { b')' } else { b'}' };
+    let mut depth = 0;
+    for (i, &c) in text.iter().enumerate() {
+        if c == open {
+            depth += 1;
+        } else if c == close {
+            depth -= 1;
+            if depth == 0 {
+                return Some(i + 1);
+            }
+        }
+    }
+    None
+}
+
+/// What [`balanced`] measured, without the first and the last byte.
+pub(super) fn inner(text: &[u8]) -> &[u8] {
+    &text[1..text.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(text: &str) -> Result<Vec<String>, MacParseError> {
+        let mut found = Vec::new();
+        mac_parse(text.as_bytes(), &mut |piece| {
+            let (kind, text) = match piece {
+                MacPiece::Literal(text) => ("", text),
+                MacPiece::Expr(text) => ("$", text),
+            };
+            found.push(format!("{kind}{}", std::str::from_utf8(text).unwrap()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn a_text_is_literals_and_expressions() {
+        assert_eq!(
+            pieces("a$b.c${d?{e}}$(f)$$g").unwrap(),
+            ["a", "$b", ".c", "$d?{e}", "$f", "$g"]
+        );
+        assert_eq!(pieces("$$$a").unwrap(), ["$", "$a"]);
+        assert_eq!(pieces("").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn parentheses_count_only_themselves() {
+        assert_eq!(pieces("$(a?{b)})").unwrap(), ["$a?{b", "})"]);
+        assert_eq!(pieces("${a)(b}").unwrap(), ["$a)(b"]);
+        assert_eq!(pieces("$((a))").unwrap(), ["$(a)"]);
+    }
+
+    #[test]
+    fn names_do_not_end_in_mid_air() {
+        for text in ["$", "$ a", "$-", "${", "${a", "${a{}", "$(a}", "${}", "$()"] {
+            assert_eq!(pieces(text), Err(MacParseError), "{text}");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_action_only_bare_names_are_still_seen() {
+        let mut calls = Vec::new();
+        let result = mac_parse(b"$a-$b${c}$d", &mut |piece| {
+            calls.push(format!("{piece:?}"));
+            Err(MacParseError)
+        });
+        assert_eq!(result, Err(MacParseError));
+        assert_eq!(calls.len(), 3);
+    }
+}

@@ -1,0 +1,98 @@
+//! Safe access to the password database: getpwnam(3) and getpwuid(3).
+//!
+//! Only the reentrant variants are used, so that the answer belongs to the
+//! caller.
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+/// One user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passwd {
+    /// The login name.
+    pub name: CString,
+    /// The user ID.
+    pub uid: u32,
+    /// The ID of the login group.
+    pub gid: u32,
+}
+
+/// Looks up a user by name. Nothing when there is no such user; an error when
+/// the database could not be asked.
+pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    lookup(|entry, buffer, result| {
+        // SAFETY: the name is a C string; the three others are what `lookup`
+        // promises.
+        unsafe {
+            libc::getpwnam_r(
+                name.as_ptr(),
+                entry,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                result,
+            )
+        }
+    })
+}
+
+/// Looks up a user by ID, like [`getpwnam`].
+pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
+    lookup(|entry, buffer, result| {
+        // SAFETY: the last three are what `lookup` promises.
+        unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
+    })
+}
+
+/// Calls one of the two functions with room for its answer: an entry, a
+/// buffer for the entry's strings, and where to leave a pointer to the entry,
+/// all valid during the call. Tries again with more room when it asks for it.
+fn lookup(
+    ask: impl Fn(*mut libc::passwd, &mut [libc::c_char], *mut *mut libc::passwd) -> libc::c_int,
+) -> io::Result<Option<Passwd>> {
+    const ROOM_LIMIT: usize = 1 << 20;
+    let mut buffer = vec![0; 1024];
+    loop {
+        // SAFETY: the structure holds numbers and pointers, for which all
+        // zeros is a value.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut result = std::ptr::null_mut();
+        match ask(&mut entry, &mut buffer, &mut result) {
+            0 if result.is_null() => return Ok(None),
+            0 => {
+                // SAFETY: on success pw_name points to a C string in `buffer`,
+                // which is still there and copied from here.
+                let name = unsafe { CStr::from_ptr(entry.pw_name) }.to_owned();
+                return Ok(Some(Passwd {
+                    name,
+                    uid: entry.pw_uid,
+                    gid: entry.pw_gid,
+                }));
+            }
+            libc::ERANGE if buffer.len() < ROOM_LIMIT => buffer.resize(buffer.len() * 2, 0),
+            libc::EINTR => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_by_name_and_by_id() {
+        let root = getpwnam(b"root").unwrap().unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        assert_eq!(getpwuid(0).unwrap(), Some(root));
+    }
+
+    #[test]
+    fn nobody_by_that_name_is_not_an_error() {
+        assert_eq!(getpwnam(b"no such user").unwrap(), None);
+        assert_eq!(getpwnam(b"ro\0ot").unwrap(), None);
+        assert_eq!(getpwuid(u32::MAX - 7).unwrap(), None);
+    }
+}
