@@ -1,0 +1,250 @@
+//! A client of the daemon that sends and receives anything: attribute lists,
+//! loose bytes, descriptors. It never interprets what it is told.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::sys;
+
+/// How long to wait for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection, and what came on it but was not taken yet.
+pub struct Client {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+    fds: VecDeque<OwnedFd>,
+    ended: bool,
+}
+
+/// What comes next on a connection.
+#[derive(Debug)]
+pub enum Item {
+    /// A whole attribute list.
+    List(Vec<u8>),
+    /// A NUL byte with a descriptor.
+    Fd(OwnedFd),
+    /// Bytes that are neither, and no more came.
+    Bytes(Vec<u8>),
+    /// The daemon closed the connection.
+    End,
+    /// Nothing within the time given.
+    Nothing,
+}
+
+/// The bytes of an attribute list written as `name=value name=value .`: the
+/// blanks become separators, the final `.` the terminator.
+pub fn list(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for word in text.split(' ') {
+        if word != "." {
+            bytes.extend_from_slice(word.replacen('=', "\0", 1).as_bytes());
+        }
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// How long the first whole attribute list in `bytes` is, terminator included.
+pub fn list_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let name = bytes[at..].iter().position(|&byte| byte == 0)?;
+        at += name + 1;
+        if name == 0 {
+            return Some(at);
+        }
+        at += bytes[at..].iter().position(|&byte| byte == 0)? + 1;
+    }
+}
+
+impl Client {
+    /// Connects to the socket at `path`.
+    pub fn connect(path: &Path) -> io::Result<Client> {
+        UnixStream::connect(path).map(Client::from)
+    }
+
+    /// Sends these bytes, all at once if the socket takes them.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Sends an attribute list in the notation of [`list`].
+    pub fn send_list(&mut self, text: &str) -> io::Result<()> {
+        self.send(&list(text))
+    }
+
+    /// Sends descriptors as the protocol wants it: with one NUL byte.
+    pub fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.send_fds(&[fd], b"\0")
+    }
+
+    /// Sends any number of descriptors with any data bytes.
+    pub fn send_fds(&mut self, fds: &[BorrowedFd<'_>], data: &[u8]) -> io::Result<()> {
+        sys::send_with_fds(self.stream.as_fd(), data, fds).map(drop)
+    }
+
+    /// Waits until the daemon has read everything that was sent to it.
+    pub fn drained(&self) -> io::Result<()> {
+        let start = Instant::now();
+        while sys::unread_by_peer(self.stream.as_fd())? > 0 {
+            if start.elapsed() > PATIENCE {
+                return Err(late("the daemon to read what was sent"));
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Receives one attribute list; its bytes.
+    pub fn receive_list(&mut self) -> io::Result<Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(length) = list_length(&self.bytes) {
+                return Ok(self.take(length));
+            }
+            self.wait(deadline, "an attribute list")?;
+        }
+    }
+
+    /// Receives whatever comes next, waiting for it up to `time`.
+    pub fn receive(&mut self, time: Duration) -> io::Result<Item> {
+        let deadline = Instant::now() + time;
+        loop {
+            if self.bytes.first() == Some(&0) {
+                if let Some(fd) = self.fds.pop_front() {
+                    self.take(1);
+                    return Ok(Item::Fd(fd));
+                }
+            }
+            if let Some(length) = list_length(&self.bytes) {
+                return Ok(Item::List(self.take(length)));
+            }
+            if self.ended || !sys::readable(self.stream.as_fd(), deadline)? {
+                let rest = std::mem::take(&mut self.bytes);
+                return Ok(match (rest.is_empty(), self.ended) {
+                    (false, _) => Item::Bytes(rest),
+                    (true, true) => Item::End,
+                    (true, false) => Item::Nothing,
+                });
+            }
+            self.read_some()?;
+        }
+    }
+
+    /// Receives exactly `count` bytes, or fewer when the stream ends.
+    pub fn receive_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.bytes.len() < count && !self.ended {
+            self.fill(deadline, "bytes")?;
+        }
+        Ok(self.take(count.min(self.bytes.len())))
+    }
+
+    /// Receives one byte and the descriptor that came with it.
+    pub fn receive_fd(&mut self) -> io::Result<(u8, OwnedFd)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let (Some(&byte), false) = (self.bytes.first(), self.fds.is_empty()) {
+                self.take(1);
+                return Ok((byte, self.fds.pop_front().expect("not empty")));
+            }
+            self.wait(deadline, "a descriptor")?;
+        }
+    }
+
+    /// Waits for the daemon to close the connection. Everything that came
+    /// before that and was not taken: bytes, and a number of descriptors.
+    pub fn receive_end(&mut self) -> io::Result<(Vec<u8>, usize)> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.ended {
+            self.fill(deadline, "the end of the connection")?;
+        }
+        let fds = self.fds.drain(..).count();
+        Ok((std::mem::take(&mut self.bytes), fds))
+    }
+
+    /// What has come by now or comes within `time`: bytes, and a number of
+    /// descriptors. They stay to be taken.
+    pub fn pending(&mut self, time: Duration) -> io::Result<(&[u8], usize)> {
+        let deadline = Instant::now() + time;
+        while !self.ended && self.bytes.is_empty() && sys::readable(self.stream.as_fd(), deadline)?
+        {
+            self.read_some()?;
+        }
+        Ok((&self.bytes, self.fds.len()))
+    }
+
+    /// Has the daemon ended the connection, as far as was read by now?
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Says that no more will be sent; what comes can still be received.
+    pub fn half_close(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        self.bytes.drain(..count).collect()
+    }
+
+    /// Like `fill`, but the end of the stream is an error.
+    fn wait(&mut self, deadline: Instant, what: &str) -> io::Result<()> {
+        if self.ended {
+            let text = format!("closed by the daemon instead of {what}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        self.fill(deadline, what)
+    }
+
+    fn fill(&mut self, deadline: Instant, what: &str) -> io::Result<()> {
+        if !sys::readable(self.stream.as_fd(), deadline)? {
+            return Err(late(what));
+        }
+        self.read_some()
+    }
+
+    fn read_some(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 16384];
+        match sys::receive_with_fds(self.stream.as_fd(), &mut buffer) {
+            Ok((0, _)) => self.ended = true,
+            Ok((count, fds)) => {
+                self.bytes.extend_from_slice(&buffer[..count]);
+                self.fds.extend(fds);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl From<UnixStream> for Client {
+    fn from(stream: UnixStream) -> Client {
+        Client {
+            stream,
+            bytes: Vec::new(),
+            fds: VecDeque::new(),
+            ended: false,
+        }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn late(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("waited in vain for {what}"),
+    )
+}

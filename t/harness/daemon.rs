@@ -1,0 +1,283 @@
+//! The running daemon, as the stand-in for master(8) sees it: its log (the
+//! stderr that -V gives it), its status messages, its exit, and what /proc
+//! tells of it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::client::{Client, PATIENCE};
+use super::directory::Directory;
+use super::master::{socket_path, Entry};
+use super::sys;
+
+/// A status message as it comes through the pipe to master(8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Process id of the sender.
+    pub pid: i32,
+    /// The generation it was started with.
+    pub generation: u32,
+    /// 0 taken, 1 available.
+    pub status: i32,
+}
+
+/// How the daemon ended.
+pub struct Ended {
+    /// Its exit status as wait(2) reports it.
+    pub status: ExitStatus,
+    /// The lines it logged from start to end.
+    pub log: Vec<String>,
+}
+
+impl Ended {
+    /// `exit N` or `signal N`.
+    pub fn status_text(&self) -> String {
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "neither exited nor killed".to_string(),
+        }
+    }
+}
+
+/// What was logged so far, shared with the thread that collects it.
+#[derive(Default)]
+struct Log {
+    state: Mutex<LogState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LogState {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+/// A daemon that was started and, unless it ended by itself, still runs.
+pub struct Daemon {
+    child: Child,
+    directory: Directory,
+    status_pipe: Option<File>,
+    entry: Entry,
+    log: Arc<Log>,
+}
+
+impl Daemon {
+    pub(super) fn new(
+        mut child: Child,
+        directory: Directory,
+        status: OwnedFd,
+        entry: &Entry,
+    ) -> Daemon {
+        let stderr = child.stderr.take().expect("stderr is a pipe");
+        let log = Arc::new(Log::default());
+        let collector = Arc::clone(&log);
+        std::thread::spawn(move || collector.collect(stderr));
+        Daemon {
+            child,
+            directory,
+            status_pipe: Some(File::from(status)),
+            entry: entry.clone(),
+            log,
+        }
+    }
+
+    /// Connects a client; what the daemon says first is still to be received.
+    pub fn connect(&self) -> io::Result<Client> {
+        self.connect_to(0)
+    }
+
+    /// Connects a client to the socket of that number.
+    pub fn connect_to(&self, number: usize) -> io::Result<Client> {
+        Client::connect(&socket_path(self.directory(), &self.entry, number))
+    }
+
+    /// The directory that has main.cf, and q, the queue directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
+        sys::kill(self.pid(), signal)
+    }
+
+    /// Ends it the hard way.
+    pub fn kill(mut self) -> io::Result<Ended> {
+        self.child.kill()?;
+        self.wait()
+    }
+
+    /// Master goes away: closes the status pipe and waits for the exit.
+    pub fn end(mut self) -> io::Result<Ended> {
+        self.status_pipe = None;
+        self.wait()
+    }
+
+    /// Waits for an exit of its own accord.
+    pub fn wait(mut self) -> io::Result<Ended> {
+        let (log, ended) = self.log.wait(PATIENCE, |state| state.ended);
+        if !ended {
+            self.child.kill()?;
+            self.child.wait()?;
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the daemon did not exit",
+            ));
+        }
+        Ok(Ended {
+            status: self.child.wait()?,
+            log,
+        })
+    }
+
+    /// The next status message, or none when none comes within `time`.
+    pub fn status(&mut self, time: Duration) -> io::Result<Option<Status>> {
+        let pipe = self.status_pipe.as_mut().expect("open until the end");
+        if !sys::readable(pipe.as_fd(), Instant::now() + time)? {
+            return Ok(None);
+        }
+        let mut message = [0; 12];
+        match pipe.read_exact(&mut message) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        let word = |at: usize| {
+            [
+                message[at],
+                message[at + 1],
+                message[at + 2],
+                message[at + 3],
+            ]
+        };
+        Ok(Some(Status {
+            pid: i32::from_ne_bytes(word(0)),
+            generation: u32::from_ne_bytes(word(4)),
+            status: i32::from_ne_bytes(word(8)),
+        }))
+    }
+
+    /// The lines logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().lines.clone()
+    }
+
+    /// Waits for a log line that contains `text`. False when none comes.
+    pub fn wait_for_log(&self, text: &str) -> bool {
+        let has = |state: &LogState| state.lines.iter().any(|line| line.contains(text));
+        self.log.wait(PATIENCE, has).1
+    }
+
+    /// Waits for a log line that contains `text`, looking at the lines from
+    /// number `from` on. The number of the line after it; none when none comes.
+    pub fn wait_for_log_from(&self, from: usize, text: &str) -> Option<usize> {
+        let find = |lines: &[String]| {
+            let index = lines
+                .iter()
+                .skip(from)
+                .position(|line| line.contains(text))?;
+            Some(from + index + 1)
+        };
+        let (lines, _) = self
+            .log
+            .wait(PATIENCE, |state| find(&state.lines).is_some());
+        find(&lines)
+    }
+
+    /// How many descriptors it has open.
+    pub fn fd_count(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(self.proc("fd"))?.count())
+    }
+
+    /// The inodes of its ends of the connections with its clients, those to
+    /// the first socket. (An accepted socket bears the name of the one that it
+    /// was accepted from; those not accepted yet have no inode.)
+    pub fn connections(&self) -> io::Result<BTreeSet<u64>> {
+        let path = socket_path(self.directory(), &self.entry, 0);
+        let path = path.to_string_lossy();
+        let table = fs::read_to_string("/proc/net/unix")?;
+        let connected = table.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            match fields[..] {
+                [_, _, _, _, _, "03", inode, name] if name == path => inode.parse().ok(),
+                _ => None,
+            }
+        });
+        Ok(connected.filter(|&inode| inode != 0).collect())
+    }
+
+    /// Resident memory in KiB (VmRSS of /proc/PID/status).
+    pub fn memory(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(self.proc("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| io::Error::other("no VmRSS"))
+    }
+
+    /// User and system time used so far, in clock ticks.
+    pub fn cpu_ticks(&self) -> io::Result<u64> {
+        let stat = fs::read_to_string(self.proc("stat"))?;
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
+        let (user, system) = (field(11), field(12));
+        user.zip(system)
+            .map(|(user, system)| user + system)
+            .ok_or_else(|| io::Error::other("no times"))
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.pid().to_string()).join(name)
+    }
+}
+
+impl Drop for Daemon {
+    /// A test that fails half-way leaves no process behind.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().expect("no thread panics with it")
+    }
+
+    /// Collects lines until the writing end is closed.
+    fn collect(&self, stderr: ChildStderr) {
+        let mut reader = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(count) if count > 0) {
+            let text =
+                String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+            line.clear();
+            self.lock().lines.push(text);
+            self.changed.notify_all();
+        }
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done`; the lines so far, and whether it came to that.
+    fn wait(&self, time: Duration, done: impl Fn(&LogState) -> bool) -> (Vec<String>, bool) {
+        let waiting = |state: &mut LogState| !done(state);
+        let result = self.changed.wait_timeout_while(self.lock(), time, waiting);
+        let (state, timeout) = result.expect("no thread panics with it");
+        (state.lines.clone(), !timeout.timed_out())
+    }
+}

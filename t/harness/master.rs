@@ -1,0 +1,298 @@
+//! A stand-in for master(8): reads a line of master.cf, prepares a private
+//! configuration and queue directory, and starts the daemon in it with the
+//! arguments, the descriptors and the environment that master hands over.
+//!
+//! [`Setup`] says what is wanted, [`Setup::start`] starts it, the
+//! [`Daemon`](super::daemon::Daemon) that comes of it is ended by `end`.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use super::daemon::Daemon;
+use super::directory::Directory;
+use super::sys;
+
+/// The entry of master.cf that is used unless a test says otherwise.
+pub const SCACHE_LINE: &str = "scache unix - - n - 1 scache";
+
+/// What every main.cf starts with, as far as it is the same in all tests.
+/// Both daemons accept it: the owner is an account that every system has.
+const MAIN_CF: &str = "compatibility_level = 3.6\nmail_owner = daemon\n";
+
+/// One service entry of master.cf.
+#[derive(Clone)]
+pub struct Entry {
+    /// Service name: also the name of the socket.
+    pub service: String,
+    /// Transport type; only `unix` is listened on.
+    pub transport: String,
+    /// Socket in q/private (the default) or q/public?
+    pub private: bool,
+    /// Run as mail_owner (the default)? Only root can.
+    pub unprivileged: bool,
+    /// Run in the queue directory as a jail? Only root can.
+    pub chroot: bool,
+    /// Process limit; `None` is default_process_limit.
+    pub limit: Option<u32>,
+    /// The program's name.
+    pub command: String,
+    /// Its own arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Entry {
+    /// Reads a line of master.cf: service, type, private, unpriv, chroot,
+    /// wakeup, maxproc, command and arguments.
+    pub fn parse(line: &str) -> Entry {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(words.len() >= 8, "master.cf: eight fields wanted: {line}");
+        Entry {
+            service: words[0].to_string(),
+            transport: words[1].to_string(),
+            private: words[2] != "n",
+            unprivileged: words[3] != "n",
+            chroot: words[4] == "y",
+            limit: words[6].parse().ok(),
+            command: words[7].to_string(),
+            arguments: words[8..].iter().map(|word| word.to_string()).collect(),
+        }
+    }
+
+    /// The argument vector that master(8) makes of it, without argv\[0\].
+    pub fn argv(&self, sockets: usize) -> Vec<String> {
+        let mut argv: Vec<String> = Vec::new();
+        match self.limit {
+            Some(0) => argv.push("-z".into()),
+            Some(1) => argv.push("-l".into()),
+            _ => {}
+        }
+        argv.extend([
+            "-n".into(),
+            self.service.clone(),
+            "-t".into(),
+            self.transport.clone(),
+        ]);
+        if self.unprivileged && sys::is_root() {
+            argv.push("-u".into());
+        }
+        if self.chroot && sys::is_root() {
+            argv.push("-c".into());
+        }
+        if sockets > 1 {
+            argv.extend(["-s".into(), sockets.to_string()]);
+        }
+        argv.extend(self.arguments.iter().cloned());
+        argv
+    }
+}
+
+/// What to start and how.
+#[derive(Clone)]
+pub struct Setup {
+    binary: PathBuf,
+    entry: Entry,
+    main_cf: String,
+    options: Vec<String>,
+    argv: Option<Vec<String>>,
+    env: Vec<(OsString, OsString)>,
+    nofile: Option<(u64, u64)>,
+    sockets: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup::new()
+    }
+}
+
+/// The program under test: `$SCACHE`, else the one that cargo built.
+pub fn binary() -> PathBuf {
+    match std::env::var_os("SCACHE") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_scache")),
+    }
+}
+
+impl Setup {
+    /// The program under test, as an ordinary master.cf would run it, with
+    /// its log also on stderr (-V), which is how the tests see it.
+    pub fn new() -> Setup {
+        Setup {
+            binary: binary(),
+            entry: Entry::parse(SCACHE_LINE),
+            main_cf: String::new(),
+            options: vec!["-V".into()],
+            argv: None,
+            env: Vec::new(),
+            nofile: None,
+            sockets: 1,
+        }
+    }
+
+    /// Another program instead of the one under test.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Setup {
+        self.binary = path.into();
+        self
+    }
+
+    /// A line of master.cf instead of [`SCACHE_LINE`].
+    pub fn line(mut self, line: &str) -> Setup {
+        self.entry = Entry::parse(line);
+        self
+    }
+
+    /// Lets a closure change the master.cf entry.
+    pub fn entry(mut self, change: impl FnOnce(&mut Entry)) -> Setup {
+        change(&mut self.entry);
+        self
+    }
+
+    /// A line more in main.cf. The first ones, queue_directory and what both
+    /// daemons need, are always there.
+    pub fn main_cf(mut self, line: &str) -> Setup {
+        self.main_cf.push_str(line);
+        self.main_cf.push('\n');
+        self
+    }
+
+    /// An argument more, before those of master.cf (as after `postfix -v`).
+    pub fn option(mut self, option: &str) -> Setup {
+        self.options.push(option.to_string());
+        self
+    }
+
+    /// Without the -V that is there unless a test says otherwise.
+    pub fn without_stderr_log(mut self) -> Setup {
+        self.options.retain(|option| option != "-V");
+        self
+    }
+
+    /// Exactly these arguments, whatever master.cf says.
+    pub fn argv(mut self, argv: &[&str]) -> Setup {
+        self.argv = Some(argv.iter().map(|argument| argument.to_string()).collect());
+        self
+    }
+
+    /// A variable more in the environment, or another value for one.
+    pub fn env(mut self, name: &str, value: &str) -> Setup {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Soft and hard limit of open files.
+    pub fn nofile(mut self, soft: u64, hard: u64) -> Setup {
+        self.nofile = Some((soft, hard));
+        self
+    }
+
+    /// How many sockets to listen on; the second is called SERVICE.2 and so on.
+    pub fn sockets(mut self, count: usize) -> Setup {
+        self.sockets = count;
+        self
+    }
+
+    /// Starts the daemon as master(8) does.
+    pub fn start(self) -> io::Result<Daemon> {
+        self.start_with(Stdio::null(), None)
+    }
+
+    /// Starts the daemon with `stdio` as standard input and output, for -S.
+    pub fn start_on(self, stdio: OwnedFd) -> io::Result<Daemon> {
+        self.start_with(Stdio::from(stdio.try_clone()?), Some(stdio))
+    }
+
+    fn start_with(self, stdin: Stdio, stdout: Option<OwnedFd>) -> io::Result<Daemon> {
+        fs::metadata(&self.binary).map_err(|error| self.cannot_run(error))?;
+        let directory = Directory::new()?;
+        self.populate(directory.path())?;
+        let listeners = self.listen(directory.path())?;
+        let (flow_read, flow_write) = sys::pipe()?;
+        let (status_read, status_write) = sys::pipe()?;
+        let ends = [flow_read.as_fd(), flow_write.as_fd(), status_write.as_fd()];
+        let sockets = listeners.iter().map(|listener| listener.as_fd());
+        let fds = ends
+            .into_iter()
+            .chain(sockets)
+            .map(sys::moved_up)
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut command = self.command(directory.path());
+        command.stdin(stdin).stderr(Stdio::piped());
+        command.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
+        sys::hand_over(&mut command, &fds, self.nofile);
+        let child = command.spawn().map_err(|error| self.cannot_run(error))?;
+        Ok(Daemon::new(child, directory, status_read, &self.entry))
+    }
+
+    fn cannot_run(&self, error: io::Error) -> io::Error {
+        io::Error::new(
+            error.kind(),
+            format!("cannot run {}: {error}", self.binary.display()),
+        )
+    }
+
+    /// main.cf, and the queue directory. The file is dated back: the C daemon
+    /// reads a file again that is younger than two seconds.
+    fn populate(&self, directory: &Path) -> io::Result<()> {
+        for name in ["q", "q/private", "q/public", "q/pid", "data"] {
+            let path = directory.join(name);
+            fs::create_dir(&path)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
+        let path = directory.join("main.cf");
+        let base = directory.display();
+        let directories = format!("queue_directory = {base}/q\ndata_directory = {base}/data\n");
+        fs::write(&path, format!("{MAIN_CF}{directories}{}", self.main_cf))?;
+        File::options()
+            .write(true)
+            .open(&path)?
+            .set_modified(SystemTime::now() - Duration::from_secs(3600))
+    }
+
+    fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
+        let listen = |number| {
+            let listener = UnixListener::bind(socket_path(directory, &self.entry, number))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        (0..self.sockets).map(listen).collect()
+    }
+
+    fn command(&self, directory: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        match &self.argv {
+            Some(argv) => command.args(argv),
+            None => command
+                .args(&self.options)
+                .args(self.entry.argv(self.sockets)),
+        };
+        command.env_clear();
+        command
+            .env("PATH", "/usr/bin:/usr/sbin:/bin:/sbin")
+            .env("LANG", "C")
+            .env("TZ", "UTC");
+        command.env("MAIL_CONFIG", directory).env("GENERATION", "1");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// Where the socket of that number is.
+pub fn socket_path(directory: &Path, entry: &Entry, number: usize) -> PathBuf {
+    let class = if entry.private {
+        "q/private"
+    } else {
+        "q/public"
+    };
+    let name = match number {
+        0 => entry.service.clone(),
+        _ => format!("{}.{}", entry.service, number + 1),
+    };
+    directory.join(class).join(name)
+}

@@ -1,0 +1,15 @@
+//! What every test program shares: a stand-in for master(8) that starts the
+//! daemon ([`master`]), a client that speaks raw bytes and descriptors
+//! ([`client`]), and the few system calls that std does not have ([`sys`]).
+//!
+//! Nothing in here knows the daemon's code: the same harness drives the C
+//! daemon and this one.
+
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
+pub mod client;
+pub mod daemon;
+pub mod directory;
+pub mod master;
+pub mod sys;

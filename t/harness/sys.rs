@@ -1,0 +1,204 @@
+//! The system calls that the tests need and std does not offer, made safe:
+//! descriptors are owned or borrowed, failure is an `io::Error`.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What a child is handed waits at or above this number, so that putting one
+/// descriptor in its place cannot hit another.
+const FIRST_OWN_FD: RawFd = 40;
+
+/// How many descriptors one message may bring.
+const MAX_FDS: usize = 16;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// The same open file under a number that no child is to be given.
+pub fn moved_up(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes and returns plain numbers.
+    let new = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OWN_FD) })?;
+    // SAFETY: the call succeeded; nobody else owns the new descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// A pipe: its read end and its write end, both close-on-exec.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors that pipe2 stores.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: pipe2 succeeded; nobody else owns the two new descriptors.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ...,
+/// and with `nofile` as its soft and hard limit of open files.
+/// They must come from [`moved_up`] and stay open until the start.
+pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: Option<(u64, u64)>) {
+    let fds: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    assert!(fds.iter().all(|&fd| fd >= FIRST_OWN_FD), "not moved up");
+    let hook = move || {
+        for (&fd, number) in fds.iter().zip(3..) {
+            // SAFETY: dup2 takes plain numbers and is async-signal-safe.
+            check(unsafe { libc::dup2(fd, number) })?;
+        }
+        match nofile {
+            Some((soft, hard)) => limit_open_files(soft, hard),
+            None => Ok(()),
+        }
+    };
+    // SAFETY: the hook runs between fork and exec; it only makes system calls
+    // and does not allocate.
+    unsafe { command.pre_exec(hook) };
+}
+
+fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: `limit` is a valid rlimit for the length of the call.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
+}
+
+/// Sends `signal` to the process `pid`.
+pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: kill takes plain numbers.
+    check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
+}
+
+/// Is this program run by root?
+pub fn is_root() -> bool {
+    // SAFETY: geteuid cannot fail and touches no memory.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// What identifies an open file whatever its descriptor: device and inode.
+pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    // SAFETY: a stat of zeroes is a valid value to be overwritten.
+    let mut stat: libc::stat = unsafe { zeroed() };
+    // SAFETY: `fd` is open while borrowed, `stat` is writable.
+    check(unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) })?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// How many bytes sent on this stream socket the peer has not read yet.
+pub fn unread_by_peer(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ (SIOCOUTQ) stores one int, for which there is room.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut count) })?;
+    Ok(count as usize)
+}
+
+/// Waits until `fd` can be read (or has ended). False when `deadline` passed.
+pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = left + Duration::from_micros(999);
+        let mut poll = libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one pollfd, valid for the length of the call.
+        match check(unsafe { libc::poll(&mut poll, 1, wait.as_millis() as libc::c_int) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+            Ok(0) if !left.is_zero() => continue,
+            Ok(count) => return Ok(count > 0),
+        }
+    }
+}
+
+/// Room for one control message with [`MAX_FDS`] descriptors, aligned.
+#[repr(align(8))]
+struct Control([u8; 24 + MAX_FDS * size_of::<RawFd>()]);
+
+/// Sends `data` (at least one byte) with descriptors attached; none is fine.
+pub fn send_with_fds(
+    socket: BorrowedFd<'_>,
+    data: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    assert!(fds.len() <= MAX_FDS);
+    let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let mut control = Control([0; size_of::<Control>()]);
+    let mut iov = libc::iovec {
+        iov_base: data.as_ptr() as *mut _,
+        iov_len: data.len(),
+    };
+    // SAFETY: a msghdr of zeroes is an empty message.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &mut iov;
+    message.msg_iovlen = 1;
+    if !raw.is_empty() {
+        let length = size_of::<RawFd>() * raw.len();
+        message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: `control` has room for MAX_FDS descriptors and the header,
+        // is aligned for a cmsghdr, and outlives the uses of its pointer.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(length as u32) as _;
+            let data = libc::CMSG_DATA(header);
+            std::ptr::copy_nonoverlapping(raw.as_ptr().cast::<u8>(), data, length);
+        }
+    }
+    // SAFETY: every pointer in `message` is valid for the length of the call.
+    let count = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Receives bytes and the descriptors that came with them, without waiting.
+pub fn receive_with_fds(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = Control([0; size_of::<Control>()]);
+    let mut iov = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: a msghdr of zeroes is an empty message.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: every pointer in `message` is valid for the length of the call.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    let mut fds = Vec::new();
+    // SAFETY: the kernel filled `control` with well-formed control messages,
+    // and the descriptors in SCM_RIGHTS are new and belong to nobody else.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let first = libc::CMSG_DATA(header).cast::<RawFd>();
+                for index in 0..bytes / size_of::<RawFd>() {
+                    fds.push(OwnedFd::from_raw_fd(first.add(index).read_unaligned()));
+                }
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    Ok((count, fds))
+}
+
+/// The identity of anything that has a descriptor.
+pub fn identity_of(file: &impl AsFd) -> (u64, u64) {
+    identity(file.as_fd()).expect("fstat")
+}

@@ -1,0 +1,256 @@
+//! A transcript as read from its file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::text;
+
+/// Which daemon plays: some lines are for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The C daemon of Postfix.
+    C,
+    /// This one.
+    Port,
+}
+
+impl Kind {
+    /// The C daemon is linked with the libraries of Postfix.
+    pub fn of(binary: &Path) -> Kind {
+        let needle = b"libpostfix";
+        let bytes = fs::read(binary).unwrap_or_default();
+        match bytes.windows(needle.len()).any(|window| window == needle) {
+            true => Kind::C,
+            false => Kind::Port,
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Kind::C => "c: ",
+            Kind::Port => "port: ",
+        }
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// `connect a`: a client connects.
+    Connect(String),
+    /// `a> ...`: it sends bytes.
+    Send(String, Vec<u8>),
+    /// `a> fd:one`: it sends descriptors, with these bytes.
+    SendFds(String, Vec<String>, Vec<u8>),
+    /// `a< ...`: it receives something.
+    Receive(String, Received),
+    /// `flush a`: what was sent goes out now, in one write.
+    Flush(String),
+    /// `drained a`: and the daemon has read all of it.
+    Drained(String),
+    /// `close a`: it ends its side, nothing more comes, the daemon closes.
+    Close(String),
+    /// `half-close a`: it ends its side but goes on receiving.
+    HalfClose(String),
+    /// `abandon a`: it disappears whatever was sent to it, and the daemon
+    /// notices.
+    Abandon(String),
+    /// `ready a`: something has come for it; it is not read yet.
+    Ready(String),
+    /// `closed:one`: nobody has that descriptor any more.
+    Closed(String),
+    /// `held:one`: somebody still has it.
+    Held(String),
+    /// `await TEXT`: a line with this is logged.
+    Await(String),
+    /// `sleep 1.5`: time passes.
+    Sleep(f64),
+    /// `align`: up to the start of a whole second.
+    Align,
+    /// `exit`: the daemon exits by itself.
+    Exit,
+}
+
+/// What a client is to receive.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Received {
+    /// An attribute list, as bytes.
+    List(Vec<u8>),
+    /// Bytes that are no attribute list.
+    Raw(Vec<u8>),
+    /// A NUL byte with one descriptor, known by its name.
+    Fd(String),
+    /// The daemon closes the connection.
+    End,
+    /// Nothing, for a short while.
+    Silence,
+    /// `?`: whatever comes, to be recorded.
+    Anything,
+}
+
+/// An act and its line number.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Counted from 1.
+    pub line: usize,
+    /// What happens.
+    pub act: Act,
+}
+
+/// A whole transcript, as far as it is for one kind of daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// `main.cf NAME = VALUE`: lines of main.cf.
+    pub main_cf: Vec<String>,
+    /// `argument X`: arguments of the daemon.
+    pub arguments: Vec<String>,
+    /// `stdio a`: this client is the daemon's standard input and output.
+    pub stdio: Option<String>,
+    /// `differs: why`: what the two daemons do differently.
+    pub differs: Option<String>,
+    /// `cut`: replay it cut in two at every byte that is sent.
+    pub cut: bool,
+    /// `quiet: why`: has no log of -v.
+    pub quiet: bool,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// `log: LINE`: what is logged, and the line numbers.
+    pub log: Vec<(usize, String)>,
+    /// `status: exit N`: how the daemon ends.
+    pub status: String,
+}
+
+impl Script {
+    /// Reads a transcript; errors name the line.
+    pub fn read(path: &Path, kind: Kind) -> Result<Script, String> {
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        Script::parse(path, &text, kind)
+    }
+
+    /// The transcript of that text, as if it were in `path`.
+    pub fn parse(path: &Path, text: &str, kind: Kind) -> Result<Script, String> {
+        let path = path.to_path_buf();
+        let mut script = Script {
+            path,
+            status: "exit 0".into(),
+            ..Script::default()
+        };
+        for (line, text) in (1..).zip(text.lines()) {
+            let Some(text) = for_kind(text, kind) else {
+                continue;
+            };
+            let result = script.statement(line, text);
+            result.map_err(|error| format!("{}:{line}: {error}", script.path.display()))?;
+        }
+        Ok(script)
+    }
+
+    /// Is the log of -v compared?
+    pub fn has_verbose_log(&self) -> bool {
+        !self.quiet && self.differs.is_none()
+    }
+
+    /// Where the log of -v is.
+    pub fn verbose_path(&self) -> PathBuf {
+        self.path.with_extension("v1.log")
+    }
+
+    fn statement(&mut self, line: usize, text: &str) -> Result<(), String> {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match word {
+            "main.cf" => self.main_cf.push(rest.to_string()),
+            "argument" => self.arguments.push(rest.to_string()),
+            "stdio" => self.stdio = Some(rest.to_string()),
+            "differs:" => self.differs = Some(rest.to_string()),
+            "quiet:" => self.quiet = true,
+            "cut" => self.cut = true,
+            "log:" => self.log.push((line, log_line(rest))),
+            "status:" => self.status = rest.to_string(),
+            _ => self.steps.push(Step {
+                line,
+                act: act(word, rest)?,
+            }),
+        }
+        Ok(())
+    }
+}
+
+/// A log line that ends with a blank is written with `\s` there.
+fn log_line(text: &str) -> String {
+    match text.strip_suffix("\\s") {
+        Some(text) => format!("{text} "),
+        None => text.to_string(),
+    }
+}
+
+/// The statement of a line, if there is one for this kind of daemon.
+pub fn for_kind(line: &str, kind: Kind) -> Option<&str> {
+    let text = line.trim_start();
+    let other = if kind == Kind::C { Kind::Port } else { Kind::C };
+    if text.is_empty() || text.starts_with('#') || text.starts_with(other.prefix()) {
+        return None;
+    }
+    Some(text.strip_prefix(kind.prefix()).unwrap_or(text))
+}
+
+fn act(word: &str, rest: &str) -> Result<Act, String> {
+    let name = || rest.to_string();
+    if let Some(client) = word.strip_suffix('>') {
+        return send(client, rest);
+    }
+    if let Some(client) = word.strip_suffix('<') {
+        return received(rest).map(|received| Act::Receive(client.to_string(), received));
+    }
+    if let Some(fd) = word.strip_prefix("closed:") {
+        return Ok(Act::Closed(fd.to_string()));
+    }
+    if let Some(fd) = word.strip_prefix("held:") {
+        return Ok(Act::Held(fd.to_string()));
+    }
+    Ok(match word {
+        "connect" => Act::Connect(name()),
+        "flush" => Act::Flush(name()),
+        "drained" => Act::Drained(name()),
+        "close" => Act::Close(name()),
+        "half-close" => Act::HalfClose(name()),
+        "abandon" => Act::Abandon(name()),
+        "ready" => Act::Ready(name()),
+        "await" => Act::Await(name()),
+        "align" => Act::Align,
+        "exit" => Act::Exit,
+        "sleep" => Act::Sleep(rest.parse().map_err(|_| format!("no number: {rest}"))?),
+        _ => return Err(format!("unknown statement: {word} {rest}")),
+    })
+}
+
+/// `fd:one`, `fd:one "bytes"`, `fd:one,two`, `raw "bytes"` or a list.
+fn send(client: &str, text: &str) -> Result<Act, String> {
+    let client = client.to_string();
+    if let Some(rest) = text.strip_prefix("fd:") {
+        let (names, bytes) = rest.split_once(' ').unwrap_or((rest, "\"\\0\""));
+        let names = names.split(',').map(str::to_string).collect();
+        return Ok(Act::SendFds(client, names, text::quoted(bytes)?));
+    }
+    match text.strip_prefix("raw ") {
+        Some(bytes) => Ok(Act::Send(client, text::quoted(bytes)?)),
+        None => Ok(Act::Send(client, text::list(text)?)),
+    }
+}
+
+fn received(text: &str) -> Result<Received, String> {
+    if let Some(name) = text.strip_prefix("fd:") {
+        return Ok(Received::Fd(name.to_string()));
+    }
+    if let Some(bytes) = text.strip_prefix("raw ") {
+        return Ok(Received::Raw(text::quoted(bytes)?));
+    }
+    Ok(match text {
+        "end" => Received::End,
+        "silence" => Received::Silence,
+        "?" => Received::Anything,
+        _ => Received::List(text::list(text)?),
+    })
+}

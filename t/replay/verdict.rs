@@ -1,0 +1,76 @@
+//! Is everything as the transcript says? Errors are ready to print: file,
+//! line, what was expected, what came.
+
+use std::fs;
+
+use super::log;
+use super::play::{play, Mode, Played};
+use super::script::Script;
+use crate::harness::master::Setup;
+
+/// An ordinary replay, and those cut in two.
+pub fn plain(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
+    let played = replay(script, setup, Mode::default())?;
+    compare(script, &played)?;
+    let cuts = if script.cut { played.cuts } else { 0 };
+    for cut in 0..cuts {
+        let mode = Mode {
+            cut: Some(cut),
+            ..Mode::default()
+        };
+        let again = replay(script, setup, mode).and_then(|played| compare(script, &played));
+        again.map_err(|what| format!("{what}\n    (cut at {cut})"))?;
+    }
+    Ok(())
+}
+
+/// A replay with -v, whose log is in a file of its own.
+pub fn verbose(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
+    if !script.has_verbose_log() {
+        return Ok(());
+    }
+    let path = script.verbose_path();
+    let shown = path.display();
+    let wanted = fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
+    let wanted: Vec<String> = wanted.lines().map(str::to_string).collect();
+    let mode = Mode {
+        verbose: true,
+        ..Mode::default()
+    };
+    let played = replay(script, setup, mode).map_err(|what| format!("with -v: {what}"))?;
+    match log::difference(&wanted, &log::masked(&played.ended.log)) {
+        None => Ok(()),
+        Some((index, wanted, came)) => Err(format!(
+            "{shown}:{}: \n    expected  {wanted}\n    came      {came}",
+            index + 1
+        )),
+    }
+}
+
+fn replay(script: &Script, setup: &dyn Fn() -> Setup, mode: Mode) -> Result<Played, String> {
+    play(script, setup(), mode).map_err(|failure| failure.show(script))
+}
+
+/// Log and exit status.
+fn compare(script: &Script, played: &Played) -> Result<(), String> {
+    let path = script.path.display();
+    let wanted: Vec<String> = script.log.iter().map(|(_, line)| line.clone()).collect();
+    if let Some((index, wanted, came)) = log::difference(&wanted, &log::masked(&played.ended.log)) {
+        let line = script
+            .log
+            .get(index)
+            .or(script.log.last())
+            .map_or(0, |(line, _)| *line);
+        return Err(format!(
+            "{path}:{line}: in the log\n    expected  {wanted}\n    came      {came}"
+        ));
+    }
+    let status = played.ended.status_text();
+    if status != script.status {
+        let wanted = &script.status;
+        return Err(format!(
+            "{path}: at the end\n    expected  {wanted}\n    came      {status}"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Replays every t/transcripts/*.scn and compares replies, descriptors, log
+//! lines and exit status, word for word; then once more with -v against the
+//! log of the C daemon beside it.
+//!
+//! Environment: `SCACHE` the program under test (else the one that cargo
+//! built), `RECORD=1` rewrite what the transcripts expect (for the C daemon
+//! only), `CHROOT=1` run it in a jail, `PRIVILEGED=1` do not drop privileges,
+//! `JOBS=N` so many at a time. Arguments: parts of the names to replay.
+
+mod harness;
+mod replay;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use harness::master::{self, Setup};
+use replay::script::{Kind, Script};
+use replay::{record, verdict};
+
+/// What the environment asks for.
+struct Options {
+    kind: Kind,
+    record: bool,
+    chroot: bool,
+    privileged: bool,
+}
+
+impl Options {
+    fn from_environment() -> Options {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Options {
+            kind: Kind::of(&master::binary()),
+            record: set("RECORD"),
+            chroot: set("CHROOT"),
+            privileged: set("PRIVILEGED"),
+        }
+    }
+
+    fn setup(&self) -> Setup {
+        Setup::new().entry(|entry| {
+            entry.chroot = self.chroot;
+            entry.unprivileged = !self.privileged;
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::from_environment();
+    let scripts = scripts(&std::env::args().skip(1).collect::<Vec<_>>());
+    let jobs = std::env::var("JOBS")
+        .ok()
+        .and_then(|jobs| jobs.parse().ok())
+        .unwrap_or(8);
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    println!("\nrunning {} tests", scripts.len());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(path) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = replay_file(path, &options);
+                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                    println!(
+                        "test {name} ... {}",
+                        if result.is_ok() { "ok" } else { "FAILED" }
+                    );
+                    failures.lock().expect("no panics").extend(result.err());
+                }
+            });
+        }
+    });
+    summary(scripts.len(), failures.into_inner().expect("no panics"))
+}
+
+fn summary(count: usize, mut failures: Vec<String>) -> ExitCode {
+    failures.sort();
+    if !failures.is_empty() {
+        println!("\nfailures:\n\n{}", failures.join("\n\n"));
+    }
+    let failed = failures.len();
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored\n",
+        count - failed
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The transcripts whose names contain one of the words, or all.
+fn scripts(arguments: &[String]) -> Vec<PathBuf> {
+    let words: Vec<&String> = arguments
+        .iter()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/transcripts");
+    let entries = fs::read_dir(&directory).expect("t/transcripts");
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let wanted = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let chosen = words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+        chosen && path.extension().is_some_and(|extension| extension == "scn")
+    };
+    let mut paths: Vec<PathBuf> = paths.filter(wanted).collect();
+    paths.sort();
+    paths
+}
+
+/// All replays of one transcript. The error is ready to print.
+fn replay_file(path: &Path, options: &Options) -> Result<(), String> {
+    let script = Script::read(path, options.kind)?;
+    let setup = || options.setup();
+    if options.record {
+        return record::all(&script, &setup);
+    }
+    verdict::plain(&script, &setup)?;
+    verdict::verbose(&script, &setup)
+}
