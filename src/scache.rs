@@ -17,7 +17,7 @@ use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
 use crate::util::printable::printable;
-use crate::util::stream::{is_temporary, NoInput, Stream};
+use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
 use crate::util::unix_recv_fd::unix_recv_fd;
 use crate::util::unix_send_fd::unix_send_fd;
@@ -405,7 +405,7 @@ impl MultiService for Scache {
             }
             state => client.state = state,
         }
-        stream.end(NoInput::Timeout);
+        stream.time_out();
         self.service(client, stream, turn)
     }
 
@@ -453,10 +453,9 @@ fn scan_dummy(scan: &mut AttrScan, stream: &mut Stream) -> Option<bool> {
 }
 
 fn no_dummy_reason(stream: &Stream) -> String {
-    match stream.ended() {
-        Some(NoInput::Timeout) => strerror(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
-        _ => NO_ERROR.to_string(),
-    }
+    stream
+        .error()
+        .map_or_else(|| NO_ERROR.to_string(), strerror)
 }
 
 fn warn_not_sent(service: &str, reason: &str) {

@@ -6,15 +6,14 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::util::local_time::LocalTime;
-use crate::util::msg::{msg_output, msg_output_reset, MsgOutput, Severity};
+use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, Severity};
 use crate::util::msg_syslog::msg_syslog_init;
 
 /// Where to log.
@@ -104,9 +103,12 @@ fn postlog_output(task: &str, service: &Path, hostname: &str) -> MsgOutput {
 }
 
 fn postlog_line(ident: &str, severity: Severity, text: &str) -> Vec<u8> {
-    let mut line = LocalTime::at(SystemTime::now()).log_stamp();
-    let _ = write!(line, " {ident}: {}{text}", severity.prefix());
-    line.into_bytes()
+    let stamp = LocalTime::at(SystemTime::now()).log_stamp();
+    [
+        format!("{stamp} {ident}: ").as_bytes(),
+        &log_text(severity, text),
+    ]
+    .concat()
 }
 
 fn connect(service: &Path) -> Option<UnixDatagram> {

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::global::mail_conf::MailConf;
 use crate::global::maillog_client::stderr_output;
-use crate::util::msg::{msg_more_verbose, msg_output};
+use crate::msg_info;
+use crate::util::msg::{msg_more_verbose, msg_output, msg_verbose};
 use crate::util::printable::printable;
 
 /// What the environment says, before anything else does.
@@ -70,11 +71,13 @@ impl Environment {
         let Some(text) = &self.generation else {
             return Ok(0);
         };
-        let octal = text.bytes().all(|digit| digit.is_ascii_digit());
-        match u32::from_str_radix(text, 8) {
-            Ok(generation) if octal => Ok(generation),
-            _ => Err(format!("bad generation: {text}")),
+        let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+        let generation = u32::from_str_radix(text, 8).ok().filter(|_| digits);
+        let generation = generation.ok_or_else(|| format!("bad generation: {text}"))?;
+        if msg_verbose() > 0 {
+            msg_info!("process generation: {text} ({generation:o})");
         }
+        Ok(generation)
     }
 }
 

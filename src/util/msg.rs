@@ -44,14 +44,24 @@ impl Severity {
     }
 }
 
+/// A message as it goes to a log: the prefix, and as much text as is allowed.
+pub fn log_text(severity: Severity, text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    [
+        severity.prefix().as_bytes(),
+        &text[..text.len().min(LOG_TEXT_LIMIT)],
+    ]
+    .concat()
+}
+
 /// Where messages go: called with the severity and the text without prefix.
 pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
 
 /// So many errors are too many. The original's `msg_error_bound`.
 pub const MSG_ERROR_LIMIT: u32 = 13;
 
-/// The longest message, in bytes; the rest is cut off.
-pub const MSG_TEXT_LIMIT: usize = 2000;
+/// The longest text that goes to a log, in bytes; the rest is cut off.
+const LOG_TEXT_LIMIT: usize = 2000;
 
 static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
@@ -108,11 +118,7 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
 }
 
 fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
-    let mut text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
-    let end = (0..=MSG_TEXT_LIMIT.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
-    text.truncate(end.unwrap_or(0));
+    let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
     for output in outputs().iter_mut() {
         output(severity, &text);
     }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::sync::Mutex;
 
-use super::msg::{MsgOutput, Severity};
+use super::msg::{log_text, MsgOutput, Severity};
 
 // openlog() keeps the pointer it is given, so the name must stay.
 static IDENT: Mutex<Option<&'static CStr>> = Mutex::new(None);
@@ -33,7 +33,7 @@ fn msg_syslog_print(severity: Severity, text: &str) {
         Severity::Error => libc::LOG_ERR,
         Severity::Fatal | Severity::Panic => libc::LOG_CRIT,
     };
-    let Ok(line) = CString::new(format!("{}{text}", severity.prefix())) else {
+    let Ok(line) = CString::new(log_text(severity, text)) else {
         return;
     };
     // SAFETY: the format takes one string, and both are NUL-terminated.

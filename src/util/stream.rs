@@ -56,6 +56,7 @@ pub struct Stream {
     written: usize,
     readable: bool,
     ended: Option<NoInput>,
+    error: Option<io::Error>,
     mute: bool,
 }
 
@@ -74,6 +75,7 @@ impl Stream {
             written: 0,
             readable: false,
             ended: None,
+            error: None,
             mute: false,
         }
     }
@@ -101,15 +103,26 @@ impl Stream {
         std::mem::take(&mut self.readable)
     }
 
-    /// Ends the input. After a time-out nothing more is written, either.
+    /// Ends the input.
     pub fn end(&mut self, why: NoInput) {
         self.ended.get_or_insert(why);
-        self.mute |= why == NoInput::Timeout;
+    }
+
+    /// Ends input and output: the client was too slow.
+    pub fn time_out(&mut self) {
+        self.end(NoInput::Timeout);
+        self.error = Some(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+        self.mute = true;
     }
 
     /// Why the input has ended, if it has.
     pub fn ended(&self) -> Option<NoInput> {
         self.ended
+    }
+
+    /// The error that ended the input, if it was one.
+    pub fn error(&self) -> Option<&io::Error> {
+        self.error.as_ref()
     }
 
     /// Whether input that was read is still to be looked at. The original's
@@ -180,9 +193,11 @@ impl Stream {
     }
 
     /// Turns from reading to writing, which drops the input that was read but
-    /// not used.
+    /// not used, unless output goes elsewhere.
     pub fn put_string(&mut self, text: &[u8]) {
-        self.unread = 0..0;
+        if self.output.is_none() {
+            self.unread = 0..0;
+        }
         self.write_buf.extend_from_slice(text);
         self.write_buf.push(0);
     }
@@ -223,7 +238,10 @@ impl Stream {
             Ok(0) => self.end(NoInput::Eof),
             Ok(count) => self.unread = 0..count,
             Err(err) if is_temporary(&err) => {}
-            Err(_) => self.end(NoInput::Eof),
+            Err(err) => {
+                self.end(NoInput::Eof);
+                self.error = Some(err);
+            }
         }
     }
 }
