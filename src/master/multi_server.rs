@@ -28,6 +28,7 @@ use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::local_time::LocalTime;
 use crate::util::open_limit::open_limit;
+use crate::util::poll_fd::read_wait;
 use crate::util::printable::printable;
 use crate::util::stream::{NoInput, Stream};
 use crate::util::strerror::strerror;
@@ -158,7 +159,9 @@ fn serve_stdio<S: MultiService>(service: &mut S, params: &MailParams) -> Result<
             free_fds: usize::MAX,
         };
         stream.set_readable();
-        let wait = match wait_readable(&stream, params.ipc_timeout) {
+        let ready = read_wait(stream.as_fd(), params.ipc_timeout)
+            .map_err(|err| format!("read_wait: {}", strerror(&err)))?;
+        let wait = match ready {
             true => service.service(&mut client, &mut stream, turn),
             false => service.timeout(&mut client, &mut stream, turn),
         };
@@ -206,17 +209,6 @@ fn inherited(fd: RawFd) -> Result<OwnedFd, String> {
     // SAFETY: it is open, as was just found out, and nobody else in this
     // process knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn wait_readable(stream: &Stream, timeout: std::time::Duration) -> bool {
-    let mut poll = libc::pollfd {
-        fd: std::os::fd::AsRawFd::as_raw_fd(&stream.as_fd()),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: `poll` is one pollfd that outlives the call.
-    unsafe { libc::poll(&mut poll, 1, timeout) != 0 }
 }
 
 fn ignore_file_size_signal() {

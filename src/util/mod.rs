@@ -13,6 +13,7 @@ pub mod mac_parse;
 pub mod msg;
 pub mod msg_syslog;
 pub mod open_limit;
+pub mod poll_fd;
 pub mod poller;
 pub mod printable;
 pub mod readlline;

@@ -98,6 +98,7 @@ impl Entry {
 pub struct Setup {
     binary: PathBuf,
     entry: Entry,
+    base: String,
     main_cf: String,
     options: Vec<String>,
     argv: Option<Vec<String>>,
@@ -127,6 +128,7 @@ impl Setup {
         Setup {
             binary: binary(),
             entry: Entry::parse(SCACHE_LINE),
+            base: MAIN_CF.to_string(),
             main_cf: String::new(),
             options: vec!["-V".into()],
             argv: None,
@@ -134,6 +136,16 @@ impl Setup {
             nofile: None,
             sockets: 1,
         }
+    }
+
+    /// The main.cf and the first entry of the master.cf in this directory.
+    pub fn configuration(mut self, directory: &Path) -> io::Result<Setup> {
+        self.base = fs::read_to_string(directory.join("main.cf"))?;
+        let master_cf = fs::read_to_string(directory.join("master.cf"))?;
+        let line = master_cf
+            .lines()
+            .find(|line| !line.is_empty() && !line.starts_with('#'));
+        Ok(self.line(line.unwrap_or_default()))
     }
 
     /// Another program instead of the one under test.
@@ -248,7 +260,7 @@ impl Setup {
         let path = directory.join("main.cf");
         let base = directory.display();
         let directories = format!("queue_directory = {base}/q\ndata_directory = {base}/data\n");
-        fs::write(&path, format!("{MAIN_CF}{directories}{}", self.main_cf))?;
+        fs::write(&path, format!("{}{directories}{}", self.base, self.main_cf))?;
         File::options()
             .write(true)
             .open(&path)?

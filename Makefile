@@ -1,0 +1,82 @@
+# scache(8), the shared connection cache of Postfix.
+#
+#   make                 build the daemon
+#   make demo            see it work: no root, no Postfix needed
+#   make check           the test suite: no root, no Postfix needed
+#   make check SCACHE=/usr/lib/postfix/sbin/scache
+#                        the same suite against another scache
+#   make record SCACHE=/usr/lib/postfix/sbin/scache
+#                        write its expectations anew, from the C daemon
+#   make install         (and uninstall) with DESTDIR
+#   make dist            a source tarball with all crates in it
+#
+# What is compiled in goes by its Postfix name. The values are those of the
+# Postfix that is installed, or else those of Debian's; any of them can be given
+# on the command line, and another value makes a new build.
+
+postconf = $(or $(shell postconf -dh $(1) 2>/dev/null),$(2))
+
+config_directory  := $(call postconf,config_directory,/etc/postfix)
+queue_directory   := $(call postconf,queue_directory,/var/spool/postfix)
+daemon_directory  := $(call postconf,daemon_directory,/usr/lib/postfix/sbin)
+command_directory := $(call postconf,command_directory,/usr/sbin)
+data_directory    := $(call postconf,data_directory,/var/lib/postfix)
+meta_directory    := $(call postconf,meta_directory,/etc/postfix)
+shlib_directory   := $(call postconf,shlib_directory,/usr/lib/postfix)
+manpage_directory := $(call postconf,manpage_directory,/usr/share/man)
+mail_owner        := $(call postconf,mail_owner,postfix)
+setgid_group      := $(call postconf,setgid_group,postdrop)
+default_privs     := $(call postconf,default_privs,nobody)
+mail_version      := $(call postconf,mail_version,3.7.11)
+mail_release_date := $(call postconf,mail_release_date,20240304)
+
+export SCACHE_CONFIG_DIRECTORY  := $(config_directory)
+export SCACHE_QUEUE_DIRECTORY   := $(queue_directory)
+export SCACHE_DAEMON_DIRECTORY  := $(daemon_directory)
+export SCACHE_COMMAND_DIRECTORY := $(command_directory)
+export SCACHE_DATA_DIRECTORY    := $(data_directory)
+export SCACHE_META_DIRECTORY    := $(meta_directory)
+export SCACHE_SHLIB_DIRECTORY   := $(shlib_directory)
+export SCACHE_MAIL_OWNER        := $(mail_owner)
+export SCACHE_SETGID_GROUP      := $(setgid_group)
+export SCACHE_DEFAULT_PRIVS     := $(default_privs)
+export SCACHE_MAIL_VERSION      := $(mail_version)
+export SCACHE_MAIL_RELEASE_DATE := $(mail_release_date)
+
+CARGO  = cargo
+TARGET = target
+
+# The scache that the suite is run against; empty for the one built here.
+SCACHE =
+ifneq ($(SCACHE),)
+export SCACHE
+else
+unexport SCACHE
+endif
+
+all:
+	$(CARGO) build --release --locked
+
+check:
+	$(CARGO) test --locked
+
+record:
+	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
+	RECORD=1 $(CARGO) test --locked --test transcripts --test options
+
+demo:
+	$(CARGO) test --locked --quiet --test demo
+
+install: all
+	install -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
+	install -m 755 $(TARGET)/release/scache $(DESTDIR)$(daemon_directory)/scache
+	install -m 644 src/scache.8 $(DESTDIR)$(manpage_directory)/man8/scache.8
+
+uninstall:
+	rm -f $(DESTDIR)$(daemon_directory)/scache
+	rm -f $(DESTDIR)$(manpage_directory)/man8/scache.8
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all check record demo install uninstall clean

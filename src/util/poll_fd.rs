@@ -1,0 +1,27 @@
+//! `poll_fd`: waits for one descriptor, for those who have nothing else to do.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Waits until a descriptor is readable; false when `timeout` is over first.
+/// The original's `read_wait()`.
+pub fn read_wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    loop {
+        // SAFETY: `poll` is one pollfd that outlives the call.
+        match unsafe { libc::poll(&mut poll, 1, timeout) } {
+            0 => return Ok(false),
+            1.. => return Ok(true),
+            _ => match io::Error::last_os_error() {
+                err if err.kind() == io::ErrorKind::Interrupted => {}
+                err => return Err(err),
+            },
+        }
+    }
+}
