@@ -66,6 +66,8 @@ impl<'a> MacExpand<'a> {
         let mut run = Run {
             names: *self,
             level: 0,
+            operands: 0,
+            too_deep: false,
             fatal: None,
             result: Vec::new(),
         };
@@ -79,9 +81,12 @@ impl<'a> MacExpand<'a> {
 /// One expansion under way.
 struct Run<'a> {
     names: MacExpand<'a>,
-    /// How deep we are in macros that call macros. Not counted down after an
-    /// error, so that nothing is expanded any more once it was too deep.
+    /// How deep we are in macros that call macros. As in the original, each
+    /// time that is too deep counts as one level more from then on.
     level: u32,
+    /// How deep we are in sides of relational expressions.
+    operands: u32,
+    too_deep: bool,
     fatal: Option<String>,
     result: Vec<u8>,
 }
@@ -103,6 +108,8 @@ impl<'a> Run<'a> {
             let (MacPiece::Literal(buf) | MacPiece::Expr(buf)) = piece;
             if self.level > NESTING_LIMIT {
                 msg_warn!("unreasonable macro call nesting: \"{}\"", printable(buf));
+                self.level += 1;
+                self.too_deep = true;
                 failed = true;
             }
             if failed {
@@ -119,17 +126,19 @@ impl<'a> Run<'a> {
     /// Expands what a macro stands for.
     fn expand_nested(&mut self, text: &[u8]) -> Result<(), MacParseError> {
         self.level += 1;
-        self.expand(text)?;
+        let status = self.expand(text);
         self.level -= 1;
-        Ok(())
+        status
     }
 
     /// Expands one side of a relational expression, apart from the rest.
     fn expand_operand(&mut self, text: &[u8]) -> (Vec<u8>, Result<(), MacParseError>) {
         let result = std::mem::take(&mut self.result);
         let level = self.level;
+        self.operands += 1;
         let status = self.expand(text);
-        if self.level <= NESTING_LIMIT {
+        self.operands -= 1;
+        if self.operands == 0 {
             self.level = level;
         }
         (std::mem::replace(&mut self.result, result), status)
@@ -142,21 +151,54 @@ impl<'a> Run<'a> {
             Some(b'{') => self.relational(expr)?,
             _ => self.name(expr)?,
         };
-        let text = match condition.rest.split_first() {
-            None => Some(condition.value),
-            Some((b'?', rest)) => {
-                let (then, otherwise) = then_else(rest)?;
-                if condition.holds {
-                    Some(then)
-                } else {
-                    otherwise
-                }
-            }
-            Some((_, rest)) => Some(last_text(rest)?).filter(|_| !condition.holds),
-        };
-        match text {
-            Some(text) => self.expand_nested(text),
+        match condition.rest.split_first() {
+            None => self.expand_nested(condition.value),
+            Some((b'?', rest)) => self.then_else(condition.holds, rest),
+            Some((_, rest)) => self.otherwise(!condition.holds, rest),
+        }
+    }
+
+    /// Expands what follows a `?` if the condition `holds`, and what follows
+    /// the `:` behind it otherwise.
+    fn then_else(&mut self, holds: bool, rest: &[u8]) -> Result<(), MacParseError> {
+        let start = skip_blanks(rest);
+        if start.first() != Some(&b'{') {
+            return self.expand_if(holds, rest);
+        }
+        let (text, rest) = braced(start)?;
+        let status = self.expand_if(holds, text);
+        let other_status = match rest.split_first() {
             None => Ok(()),
+            Some((b':', rest)) => self.otherwise(!holds, rest),
+            Some(_) => {
+                let left = [text, b"}"].concat();
+                Err(bad_syntax(r#"":" expected"#, &left, rest))
+            }
+        };
+        status.and(other_status)
+    }
+
+    /// Expands what follows a `:`, the end of every expression, if it is
+    /// `chosen`.
+    fn otherwise(&mut self, chosen: bool, rest: &[u8]) -> Result<(), MacParseError> {
+        let start = skip_blanks(rest);
+        if start.first() != Some(&b'{') {
+            return self.expand_if(chosen, rest);
+        }
+        let (text, rest) = braced(start)?;
+        let status = self.expand_if(chosen, text);
+        if !rest.is_empty() {
+            let left = [text, b"}"].concat();
+            return Err(bad_syntax("unexpected input", &left, rest));
+        }
+        status
+    }
+
+    fn expand_if(&mut self, chosen: bool, text: &[u8]) -> Result<(), MacParseError> {
+        if chosen {
+            self.expand_nested(text)
+        } else {
+            Ok(())
         }
     }
 
@@ -198,10 +240,11 @@ impl<'a> Run<'a> {
             return Err(bad_syntax(r#""{expression}" expected"#, &left, rest));
         }
         let (right, rest) = braced(right)?;
-        if !matches!(rest.first(), None | Some(b'?' | b':')) {
-            return Err(bad_syntax(r#""?" or ":" expected"#, b"}", rest));
-        }
         let (left, left_status) = self.expand_operand(left);
+        if self.too_deep && self.operands > 0 {
+            // Or a macro that calls itself on both sides takes forever.
+            return Err(MacParseError);
+        }
         let (right, right_status) = self.expand_operand(right);
         let order = match compare {
             Some(compare) => compare(&left, &right).ok_or(MacParseError),
@@ -212,6 +255,9 @@ impl<'a> Run<'a> {
         };
         left_status.and(right_status)?;
         let holds = holds(order?);
+        if !matches!(rest.first(), None | Some(b'?' | b':')) {
+            return Err(bad_syntax(r#""?" or ":" expected"#, b"}", rest));
+        }
         Ok(Condition {
             value: if holds { b"true" } else { b"" },
             holds,
@@ -268,37 +314,6 @@ fn to_number(text: &[u8]) -> Result<i64, String> {
         return Err(format!("mac_exp_eval: bad conversion: {}", printable(text)));
     }
     Ok(number.value)
-}
-
-/// What follows a `?`: the text, and the other text if there is one.
-fn then_else(rest: &[u8]) -> Result<(&[u8], Option<&[u8]>), MacParseError> {
-    let start = skip_blanks(rest);
-    if start.first() != Some(&b'{') {
-        return Ok((rest, None));
-    }
-    let (then, rest) = braced(start)?;
-    match rest.split_first() {
-        None => Ok((then, None)),
-        Some((b':', otherwise)) => Ok((then, Some(last_text(otherwise)?))),
-        Some(_) => {
-            let left = [then, b"}"].concat();
-            Err(bad_syntax(r#"":" expected"#, &left, rest))
-        }
-    }
-}
-
-/// What follows a `:`, the end of every expression.
-fn last_text(rest: &[u8]) -> Result<&[u8], MacParseError> {
-    let start = skip_blanks(rest);
-    if start.first() != Some(&b'{') {
-        return Ok(rest);
-    }
-    let (text, rest) = braced(start)?;
-    if !rest.is_empty() {
-        let left = [text, b"}"].concat();
-        return Err(bad_syntax("unexpected input", &left, rest));
-    }
-    Ok(text)
 }
 
 /// What is between the brace that `text` starts with and its counterpart, and

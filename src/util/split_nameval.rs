@@ -19,9 +19,10 @@ pub fn split_nameval(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
         .position(|&c| c == b'=' || is_space(c))
         .unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
-    let rest = skip_space(rest);
-    match rest.split_first() {
-        Some((b'=', _)) if name.is_empty() => Err("missing attribute name"),
+    if name.is_empty() {
+        return Err("missing attribute name");
+    }
+    match skip_space(rest).split_first() {
         Some((b'=', value)) => Ok((name, trim_end(skip_space(value)))),
         _ => Err("missing '=' after attribute name"),
     }
@@ -44,8 +45,8 @@ mod tests {
     fn the_error_names_what_is_missing() {
         let no_equals = Err("missing '=' after attribute name");
         assert_eq!(split_nameval(b"a"), no_equals);
-        assert_eq!(split_nameval(b""), no_equals);
         assert_eq!(split_nameval(b"a b=c"), no_equals);
         assert_eq!(split_nameval(b" = c"), Err("missing attribute name"));
+        assert_eq!(split_nameval(b""), Err("missing attribute name"));
     }
 }

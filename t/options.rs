@@ -1,0 +1,390 @@
+//! Command-line options, main.cf and parameters: what the program says to
+//! each, compared with what the C program said. The cases are in the tables in
+//! t/options, which begin with a README.
+//!
+//! `SCACHE=program` tests another program. `RECORD=1` writes down what the
+//! program says; only ever do this with the original.
+
+#[path = "options/cases.rs"]
+mod cases;
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use cases::{escape, format, os, parse, replace, Case, Item, Kind};
+
+/// The original spends most of its time waiting, and so may we.
+const THREADS: usize = 24;
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+const NOBODY: u32 = 65534;
+const ORIGINAL: &str = "/usr/lib/postfix/sbin/";
+
+/// Messages that were sent to syslog, by process.
+type Log = Arc<Mutex<HashMap<u32, Vec<Vec<u8>>>>>;
+
+struct Run {
+    program: OsString,
+    original: bool,
+    owner: String,
+    owner_uid: u32,
+    owner_gid: u32,
+    root: bool,
+    /// Only in a namespace of our own.
+    log: Option<Log>,
+    scratch: PathBuf,
+}
+
+fn main() {
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/options");
+    let mut paths: Vec<_> = fs::read_dir(&tables)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension() == Some(OsStr::new("cases")))
+        .collect();
+    paths.sort();
+    let tables: Vec<_> = paths
+        .iter()
+        .map(|path| parse(&fs::read_to_string(path).unwrap()))
+        .collect();
+
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let isolated = root && isolate(&tables);
+    let run = Run::new(root, isolated);
+    let cases: Vec<_> = tables.iter().flatten().filter_map(case_of).collect();
+    let outputs = run.all(&cases);
+    fs::remove_dir_all(&run.scratch).unwrap();
+
+    let mut outputs = outputs.into_iter();
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    for (path, items) in paths.iter().zip(&tables) {
+        let text = format(items, |case| {
+            let output = outputs.next().unwrap();
+            let Some(output) = &output else {
+                ignored += 1;
+                return None;
+            };
+            if output == case.expected(run.original) {
+                passed += 1;
+            } else {
+                failed += 1;
+                complain(path, case, case.expected(run.original), output);
+            }
+            Some(output.clone())
+        });
+        if std::env::var_os("RECORD").is_some() {
+            assert!(run.original, "only the original is recorded");
+            fs::write(path, text).unwrap();
+        }
+    }
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; 0 filtered out");
+    std::process::exit(i32::from(failed > 0));
+}
+
+fn case_of(item: &Item) -> Option<&Case> {
+    match item {
+        Item::Case(case) => Some(case),
+        Item::Text(_) => None,
+    }
+}
+
+fn complain(path: &Path, case: &Case, expected: &[String], got: &[String]) {
+    let name = path.file_name().unwrap().to_string_lossy();
+    println!("{name}:{}: {}", case.lineno, case.head[0]);
+    for (what, lines) in [("expected", expected), ("got", got)] {
+        for line in lines {
+            println!("    {what:8}  {line}");
+        }
+    }
+}
+
+/// Gives us, as root, a namespace with a /dev/log and an /etc/passwd of its
+/// own, by running the program again in one. True when we are there.
+fn isolate(tables: &[Vec<Item>]) -> bool {
+    const VARIABLE: &str = "OPTIONS_ISOLATED";
+    const SCRIPT: &str = "
+        mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 &&
+        mknod -m 666 /dev/urandom c 1 9 && mknod -m 666 /dev/tty c 5 0 &&
+        mkdir /dev/pts && mount -t devpts -o ptmxmode=666,newinstance devpts /dev/pts &&
+        ln -s pts/ptmx /dev/ptmx && printf %s \"$OPTIONS_PASSWD\" >/dev/passwd &&
+        mount --bind /dev/passwd /etc/passwd && exec \"$0\"";
+    if std::env::var_os(VARIABLE).is_some() {
+        return true;
+    }
+    let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let (_, uid, gid) = owner();
+    for line in tables
+        .iter()
+        .flatten()
+        .filter_map(case_of)
+        .flat_map(|case| &case.passwd)
+    {
+        passwd += &line
+            .replace("UID", &uid.to_string())
+            .replace("GID", &gid.to_string());
+        passwd += "\n";
+    }
+    let probe = Command::new("unshare")
+        .args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/dev"])
+        .stderr(Stdio::null())
+        .status();
+    if !probe.is_ok_and(|status| status.success()) {
+        return false;
+    }
+    let error = Command::new("unshare")
+        .args(["-m", "sh", "-c", SCRIPT])
+        .arg(std::env::current_exe().unwrap())
+        .env(VARIABLE, "1")
+        .env("OPTIONS_PASSWD", passwd)
+        .exec();
+    panic!("unshare: {error}");
+}
+
+/// Somebody who can own a mail system here, postfix if possible.
+fn owner() -> (String, u32, u32) {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let users: Vec<Vec<&str>> = passwd
+        .lines()
+        .map(|line| line.split(':').collect())
+        .collect();
+    ["postfix", "mail", "daemon", "bin"]
+        .iter()
+        .find_map(|name| users.iter().find(|user| user[0] == *name))
+        .map(|user| {
+            (
+                user[0].into(),
+                user[2].parse().unwrap(),
+                user[3].parse().unwrap(),
+            )
+        })
+        .expect("a user to own the mail system")
+}
+
+/// Collects what is sent to /dev/log.
+fn syslogd() -> Log {
+    let log = Log::default();
+    let socket = UnixDatagram::bind("/dev/log").unwrap();
+    fs::set_permissions("/dev/log", fs::Permissions::from_mode(0o666)).unwrap();
+    let messages = Arc::clone(&log);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 65536];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            // <PRIORITY>Mmm dd hh:mm:ss TAG[PID]: TEXT
+            let line = &buffer[..length];
+            let start = line.iter().position(|&c| c == b'>').unwrap() + 1;
+            let (open, close) = (find(line, b'['), find(line, b']'));
+            let pid = std::str::from_utf8(&line[open + 1..close]).unwrap();
+            let text = [&line[..start], &line[start + 16..open], &line[close + 1..]].concat();
+            let mut messages = messages.lock().unwrap();
+            messages.entry(pid.parse().unwrap()).or_default().push(text);
+        }
+    });
+    log
+}
+
+fn find(line: &[u8], byte: u8) -> usize {
+    line.iter().position(|&c| c == byte).unwrap()
+}
+
+impl Run {
+    fn new(root: bool, isolated: bool) -> Run {
+        let program =
+            std::env::var_os("SCACHE").unwrap_or_else(|| env!("CARGO_BIN_EXE_scache").into());
+        let (owner, owner_uid, owner_gid) = owner();
+        let scratch = std::env::temp_dir().join(format!("options.{}", std::process::id()));
+        fs::create_dir_all(&scratch).unwrap();
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755)).unwrap();
+        Run {
+            original: Path::new(&program).starts_with(ORIGINAL),
+            program,
+            owner,
+            owner_uid,
+            owner_gid,
+            root,
+            log: isolated.then(syslogd),
+            scratch,
+        }
+    }
+
+    /// Runs all cases. No output for a case that cannot be run here.
+    fn all(&self, cases: &[&Case]) -> Vec<Option<Vec<String>>> {
+        let next = AtomicUsize::new(0);
+        let outputs = Mutex::new(vec![None; cases.len()]);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(i) else { break };
+                    let output = self.possible(case).then(|| self.one(i, case));
+                    outputs.lock().unwrap()[i] = output;
+                });
+            }
+        });
+        outputs.into_inner().unwrap()
+    }
+
+    fn possible(&self, case: &Case) -> bool {
+        let isolated = self.log.is_some();
+        let script = || Path::new("/usr/bin/script").exists();
+        (isolated || !case.with_syslog && case.passwd.is_empty())
+            && (!case.on_a_terminal || script())
+    }
+
+    fn one(&self, i: usize, case: &Case) -> Vec<String> {
+        let dir = self.scratch.join(i.to_string());
+        fs::create_dir_all(dir.join("queue/public")).unwrap();
+        if let Some(content) = &case.main_cf {
+            let path = dir.join("main.cf");
+            fs::write(&path, content).unwrap();
+            // The original reads a file that has just changed twice.
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let mut command = self.command(case, &dir);
+        let stderr = fs::File::create(dir.join("stderr")).unwrap();
+        command
+            .current_dir(&dir)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LANG", "C")
+            .env("TZ", "UTC")
+            .env("MAIL_CONFIG", &dir)
+            .stdin(Stdio::null())
+            .stdout(stderr.try_clone().unwrap())
+            .stderr(stderr);
+        for (name, value) in &case.env {
+            command.env(os(name.clone()), os(self.real(value, &dir)));
+        }
+        if case.as_nobody && self.root {
+            command.gid(NOBODY).uid(NOBODY);
+        }
+        let (pid, status) = wait(&mut command);
+        let stderr = fs::read(dir.join("stderr")).unwrap();
+        if case.with_syslog {
+            // The last message may still be on its way to syslogd().
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let logged = match &self.log {
+            Some(log) if case.with_syslog => log.lock().unwrap().remove(&pid),
+            _ => None,
+        };
+        self.show(
+            case,
+            &dir,
+            pid,
+            &status,
+            &stderr,
+            &logged.unwrap_or_default(),
+        )
+    }
+
+    fn command(&self, case: &Case, dir: &Path) -> Command {
+        let args = case.args.iter().map(|arg| os(self.real(arg, dir)));
+        if !case.on_a_terminal {
+            let mut command = Command::new(&self.program);
+            command.args(args);
+            return command;
+        }
+        let mut command = Command::new("script");
+        let words = std::iter::once(self.program.clone()).chain(args);
+        let line: Vec<_> = words
+            .map(|word| format!("'{}'", word.to_string_lossy()))
+            .collect();
+        let line = format!("exec {} 2>stderr", line.join(" "));
+        command.args(["-qec", &line, "/dev/null"]);
+        command
+    }
+
+    /// Replaces what stands for something in a table.
+    fn real(&self, text: &[u8], dir: &Path) -> Vec<u8> {
+        replace(
+            &replace(text, "DIR", dir.to_str().unwrap()),
+            "OWNER",
+            &self.owner,
+        )
+    }
+
+    /// Shows output as in a table.
+    fn show(
+        &self,
+        case: &Case,
+        dir: &Path,
+        pid: u32,
+        status: &str,
+        stderr: &[u8],
+        logged: &[Vec<u8>],
+    ) -> Vec<String> {
+        const BAD_TIME: &str = "parameter connection_cache_ttl_limit: bad time value or unit: x";
+        let masked = |line: &[u8]| {
+            let line = replace(line, dir.to_str().unwrap(), "DIR");
+            let line = replace(&line, &format!("user {}", self.owner), "user OWNER");
+            let line = replace(&line, &format!("ID as {}", self.owner), "ID as OWNER");
+            let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
+            let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
+            escape(&replace(&line, &pid.to_string(), "PID"))
+        };
+        let mut lines = Vec::new();
+        for line in stderr
+            .split(|&c| c == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let line = masked(line);
+            if line.contains(": statistics: ") {
+                continue;
+            }
+            lines.push(match case.kind {
+                Kind::Command => format!("2> {line}"),
+                Kind::Set => line.replacen("postfix/scache: ", "", 1),
+                Kind::Expand => line.replacen("postfix/scache: ", "", 1).replacen(
+                    &format!("fatal: {BAD_TIME}"),
+                    "= ",
+                    1,
+                ),
+            });
+        }
+        for line in logged {
+            let line = masked(line);
+            if !line.contains(": statistics: ") {
+                lines.push(format!("log> {line}"));
+            }
+        }
+        if case.kind == Kind::Command {
+            lines.push(status.to_string());
+        } else if status == "exit 0" {
+            lines.push("= fine".to_string());
+        } else if status != "exit 1" {
+            lines.push(status.to_string());
+        }
+        lines
+    }
+}
+
+/// Runs a command to its end, if that comes in time.
+fn wait(command: &mut Command) -> (u32, String) {
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let status = match status.code() {
+                Some(code) => format!("exit {code}"),
+                None => "killed".to_string(),
+            };
+            return (child.id(), status);
+        }
+        if start.elapsed() > TIME_LIMIT {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return (child.id(), "does not end".to_string());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

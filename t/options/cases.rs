@@ -1,0 +1,280 @@
+//! The tables in t/options: how they are read and written. See README there.
+
+use std::os::unix::ffi::OsStringExt;
+use std::{ffi::OsString, fmt::Write};
+
+/// What every command gets, before its own options.
+const BASE: [&str; 3] = [
+    "queue_directory=DIR/queue",
+    "mail_owner=OWNER",
+    "compatibility_level=3.6",
+];
+
+/// How a case is written, and how its output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `$`: a command line; exit status and messages in full.
+    Command,
+    /// `set`: one parameter; messages without the name of the program.
+    Set,
+    /// `expand`: an expression; its value, or messages like `set`.
+    Expand,
+}
+
+/// One case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The number of its first line.
+    pub lineno: usize,
+    /// How it is written.
+    pub kind: Kind,
+    /// The lines that describe it, as they are in the file.
+    pub head: Vec<String>,
+    /// Arguments of the program. `DIR` and such are still in there.
+    pub args: Vec<Vec<u8>>,
+    /// Its environment, beyond the usual.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What is in main.cf, unless there is none.
+    pub main_cf: Option<Vec<u8>>,
+    /// Run it as nobody if we are root.
+    pub as_nobody: bool,
+    /// Standard input is a terminal.
+    pub on_a_terminal: bool,
+    /// What goes to syslog is part of the output.
+    pub with_syslog: bool,
+    /// Lines that /etc/passwd must have.
+    pub passwd: Vec<String>,
+    /// Why the original does something else.
+    pub differs: bool,
+    /// What the original says.
+    pub original: Vec<String>,
+    /// What we say where it differs.
+    pub here: Vec<String>,
+}
+
+impl Case {
+    /// What is expected from the original or from us.
+    pub fn expected(&self, original: bool) -> &[String] {
+        if self.differs && !original {
+            &self.here
+        } else {
+            &self.original
+        }
+    }
+}
+
+/// A table: text, and cases.
+pub enum Item {
+    /// A comment, an empty line, a definition.
+    Text(String),
+    /// A case.
+    Case(Box<Case>),
+}
+
+/// Reads a table. Panics with a line number when it is not one.
+pub fn parse(content: &str) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut options: Vec<Vec<u8>> = BASE.iter().map(|text| text.as_bytes().to_vec()).collect();
+    for (line, lineno) in content.lines().zip(1..) {
+        if let Some(text) = line.strip_prefix("    ") {
+            let case = last_case(&mut items, lineno);
+            match text.strip_prefix("here: ") {
+                Some(text) => case.here.push(text.to_string()),
+                None => case.original.push(text.to_string()),
+            }
+        } else if let Some(text) = line.strip_prefix("  ") {
+            let case = last_case(&mut items, lineno);
+            case.head.push(line.to_string());
+            attribute(case, text, lineno);
+        } else if let Some(case) = new_case(line, lineno, &options) {
+            items.push(Item::Case(Box::new(case)));
+        } else {
+            if let Some(text) = line.strip_prefix("let ") {
+                options.push(unescape(text));
+            } else {
+                let text = line.is_empty() || line.starts_with('#');
+                assert!(text, "line {lineno}: what is this? {line}");
+            }
+            items.push(Item::Text(line.to_string()));
+        }
+    }
+    items
+}
+
+fn last_case(items: &mut [Item], lineno: usize) -> &mut Case {
+    match items.last_mut() {
+        Some(Item::Case(case)) => case,
+        _ => panic!("line {lineno}: not in a case"),
+    }
+}
+
+fn attribute(case: &mut Case, text: &str, lineno: usize) {
+    if let Some(line) = text.strip_prefix('|') {
+        let content = case.main_cf.get_or_insert_default();
+        content.extend(unescape(line.strip_prefix(' ').unwrap_or(line)));
+        content.push(b'\n');
+    } else if let Some(line) = text.strip_prefix("passwd: ") {
+        case.passwd.push(line.to_string());
+    } else if text.starts_with("differs: ") {
+        case.differs = true;
+    } else {
+        match text {
+            "no main.cf" => case.main_cf = None,
+            "as nobody" => case.as_nobody = true,
+            "on a terminal" => case.on_a_terminal = true,
+            "with syslog" => case.with_syslog = true,
+            _ => panic!("line {lineno}: what is this? {text}"),
+        }
+    }
+}
+
+fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
+    let (word, text) = line.split_once(' ')?;
+    let mut args = Vec::new();
+    for option in options {
+        args.push(b"-o".to_vec());
+        args.push(option.clone());
+    }
+    let mut env = Vec::new();
+    let kind = match word {
+        "$" => {
+            let mut words = split_words(text).into_iter();
+            for word in words.by_ref().take_while(|word| word != b"scache") {
+                let equals = word.iter().position(|&c| c == b'=').unwrap_or(word.len());
+                let value = word.get(equals + 1..).unwrap_or_default().to_vec();
+                env.push((word[..equals].to_vec(), value));
+            }
+            args.extend(words);
+            Kind::Command
+        }
+        "set" => {
+            args.extend([b"-V".to_vec(), b"-S".to_vec(), b"-o".to_vec()]);
+            args.push(unescape(text));
+            Kind::Set
+        }
+        "expand" => {
+            args.extend([b"-V".to_vec(), b"-S".to_vec(), b"-o".to_vec()]);
+            args.push([b"connection_cache_ttl_limit=x[", &unescape(text)[..], b"]"].concat());
+            Kind::Expand
+        }
+        _ => return None,
+    };
+    Some(Case {
+        lineno,
+        kind,
+        head: vec![line.to_string()],
+        args,
+        env,
+        main_cf: Some(Vec::new()),
+        as_nobody: false,
+        on_a_terminal: false,
+        with_syslog: false,
+        passwd: Vec::new(),
+        differs: false,
+        original: Vec::new(),
+        here: Vec::new(),
+    })
+}
+
+/// Writes a table, with what `original` says for each case, or as it was.
+pub fn format(items: &[Item], mut original: impl FnMut(&Case) -> Option<Vec<String>>) -> String {
+    let mut text = String::new();
+    for item in items {
+        match item {
+            Item::Text(line) => writeln!(text, "{line}").unwrap(),
+            Item::Case(case) => {
+                let said = original(case).unwrap_or_else(|| case.original.clone());
+                let here = case.here.iter().map(|line| format!("here: {line}"));
+                for line in &case.head {
+                    writeln!(text, "{line}").unwrap();
+                }
+                for line in said.into_iter().chain(here) {
+                    writeln!(text, "    {line}").unwrap();
+                }
+            }
+        }
+    }
+    text
+}
+
+/// Words with blanks between them; `'` quotes blanks.
+fn split_words(text: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words.iter().map(|word| unescape(word)).collect()
+}
+
+/// `\xNN`, `\n` and `\\` as in C; `*N` behind a `\` repeats the byte before.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        bytes.extend_from_slice(before.as_bytes());
+        let (code, length) = match after.as_bytes().first() {
+            Some(b'n') => (b'\n', 1),
+            Some(b'\\') => (b'\\', 1),
+            Some(b'x') => (u8::from_str_radix(&after[1..3], 16).unwrap(), 3),
+            Some(b'*') => {
+                let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
+                let count: usize = after[1..=digits].parse().unwrap();
+                let last = *bytes.last().unwrap();
+                bytes.resize(bytes.len() + count - 2, last);
+                (last, digits + 1)
+            }
+            _ => panic!("bad escape in {text}"),
+        };
+        bytes.push(code);
+        rest = &after[length..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}
+
+/// Output as it is written in a table.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                c if c.is_control() => write!(text, "\\x{:02x}", u32::from(c)).unwrap(),
+                c => text.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(text, "\\x{byte:02x}").unwrap();
+        }
+    }
+    text
+}
+
+/// Replaces `from` by `to` in bytes.
+pub fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let from = from.as_bytes();
+    let mut result = Vec::new();
+    let mut rest = bytes;
+    while let Some(i) = rest.windows(from.len()).position(|window| window == from) {
+        result.extend_from_slice(&rest[..i]);
+        result.extend_from_slice(to.as_bytes());
+        rest = &rest[i + from.len()..];
+    }
+    result.extend_from_slice(rest);
+    result
+}
+
+/// Bytes as an argument.
+pub fn os(bytes: Vec<u8>) -> OsString {
+    OsString::from_vec(bytes)
+}
