@@ -157,10 +157,10 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     string(conf, "daemon_directory", build::DAEMON_DIRECTORY)?;
     string(conf, "data_directory", build::DATA_DIRECTORY)?;
     string(conf, "command_directory", build::COMMAND_DIRECTORY)?;
-    conf.get_mail_conf_str("meta_directory", build::META_DIRECTORY.as_bytes(), 0)?;
+    string(conf, "meta_directory", build::META_DIRECTORY)?;
     let queue_directory = string(conf, "queue_directory", build::QUEUE_DIRECTORY)?;
-    conf.get_mail_conf_str("shlib_directory", build::SHLIB_DIRECTORY.as_bytes(), 0)?;
-    conf.get_mail_conf_str("default_privs", build::DEFAULT_PRIVS.as_bytes(), 0)?;
+    string(conf, "shlib_directory", build::SHLIB_DIRECTORY)?;
+    string(conf, "default_privs", build::DEFAULT_PRIVS)?;
     string(conf, "mail_release_date", build::MAIL_RELEASE_DATE)?;
 
     conf.get_mail_conf_int("max_use", 100, 1)?;
