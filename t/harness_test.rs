@@ -4,13 +4,19 @@ mod harness;
 
 use harness::client::list;
 use harness::master::{Entry, Setup};
+use harness::sys;
 
 #[test]
 fn arguments_as_master_makes_them() {
-    let entry = Entry::parse("scache unix - n y - 1 scache -o max_idle=1s");
-    let argv = entry.argv(1).join(" ");
-    assert!(argv.starts_with("-l -n scache -t unix"), "{argv}");
-    assert!(argv.ends_with("-o max_idle=1s"), "{argv}");
+    let argv = |line: &str, sockets| Entry::parse(line).argv(sockets).join(" ");
+    let user = if sys::is_root() { " -u" } else { "" };
+    let jail = if sys::is_root() { " -c" } else { "" };
+    let plain = argv("scache unix - - n - 1 scache -o max_idle=1s", 1);
+    assert_eq!(plain, format!("-l -t unix{user} -o max_idle=1s"));
+    let renamed = argv("xcache unix - - y - - scache", 1);
+    assert_eq!(renamed, format!("-n xcache -t unix{user}{jail}"));
+    let root = argv("zcache unix - n y - 0 scache", 2);
+    assert_eq!(root, format!("-z -n zcache -t unix{jail} -s 2"));
 }
 
 #[test]

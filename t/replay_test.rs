@@ -99,7 +99,7 @@ fn swapped_replies_are_noticed() {
 fn wrong_descriptors_are_noticed() {
     spoilt("a< fd:one", "a< fd:two", "test.scn:15:");
     spoilt("a< fd:one", "a< .", "test.scn:15:");
-    spoilt("held:two", "held:one", "test.scn:17:");
+    spoilt("close a\n", "close a\nheld:one\n", "test.scn:21:");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! tells of it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ExitStatus};
@@ -64,7 +65,7 @@ struct LogState {
 pub struct Daemon {
     child: Child,
     directory: Directory,
-    status_pipe: Option<File>,
+    status_pipe: Option<UnixStream>,
     entry: Entry,
     log: Arc<Log>,
 }
@@ -73,7 +74,7 @@ impl Daemon {
     pub(super) fn new(
         mut child: Child,
         directory: Directory,
-        status: OwnedFd,
+        status: UnixStream,
         entry: &Entry,
     ) -> Daemon {
         let stderr = child.stderr.take().expect("stderr is a pipe");
@@ -83,7 +84,7 @@ impl Daemon {
         Daemon {
             child,
             directory,
-            status_pipe: Some(File::from(status)),
+            status_pipe: Some(status),
             entry: entry.clone(),
             log,
         }

@@ -10,7 +10,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -73,12 +73,10 @@ impl Entry {
             Some(1) => argv.push("-l".into()),
             _ => {}
         }
-        argv.extend([
-            "-n".into(),
-            self.service.clone(),
-            "-t".into(),
-            self.transport.clone(),
-        ]);
+        if self.service != self.command {
+            argv.extend(["-n".into(), self.service.clone()]);
+        }
+        argv.extend(["-t".into(), self.transport.clone()]);
         if self.unprivileged && sys::is_root() {
             argv.push("-u".into());
         }
@@ -226,7 +224,8 @@ impl Setup {
         self.populate(directory.path())?;
         let listeners = self.listen(directory.path())?;
         let (flow_read, flow_write) = sys::pipe()?;
-        let (status_read, status_write) = sys::pipe()?;
+        // This one is a pair of sockets.
+        let (status_read, status_write) = UnixStream::pair()?;
         let ends = [flow_read.as_fd(), flow_write.as_fd(), status_write.as_fd()];
         let sockets = listeners.iter().map(|listener| listener.as_fd());
         let fds = ends
@@ -284,12 +283,14 @@ impl Setup {
                 .args(&self.options)
                 .args(self.entry.argv(self.sockets)),
         };
-        command.env_clear();
-        command
-            .env("PATH", "/usr/bin:/usr/sbin:/bin:/sbin")
-            .env("LANG", "C")
-            .env("TZ", "UTC");
+        let queue = directory.join("q");
+        command.env_clear().env("LANG", "C").env("TZ", "UTC");
         command.env("MAIL_CONFIG", directory).env("GENERATION", "1");
+        command
+            .env("MAIL_LOGTAG", "postfix")
+            .env("POSTLOG_HOSTNAME", "localhost");
+        command.env("POSTLOG_SERVICE", queue.join("public/postlog"));
+        command.current_dir(queue);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
