@@ -79,14 +79,44 @@ fn mask_fds(line: &str) -> String {
     masked + rest
 }
 
-/// The first difference: its index, what was wanted and what came. The end
-/// of a log is `(nothing more)`.
-pub fn difference(wanted: &[String], came: &[String]) -> Option<(usize, String, String)> {
-    let at = |lines: &[String], index: usize| match lines.get(index) {
-        Some(line) => line.clone(),
-        None => "(nothing more)".to_string(),
+/// The first difference between two logs.
+pub struct Difference {
+    /// Counted from 0.
+    pub index: usize,
+    /// Both lines, ready to print; the end of a log is `(nothing more)`.
+    pub what: String,
+}
+
+/// The first line of `came` that is not as in `wanted`.
+pub fn difference(wanted: &[String], came: &[String]) -> Option<Difference> {
+    let longest = wanted.len().max(came.len());
+    let index = (0..longest).find(|&index| wanted.get(index) != came.get(index))?;
+    let line = |lines: &[String]| {
+        lines
+            .get(index)
+            .map_or("(nothing more)".into(), String::clone)
     };
-    let index =
-        (0..wanted.len().max(came.len())).find(|&index| wanted.get(index) != came.get(index))?;
-    Some((index, at(wanted, index), at(came, index)))
+    let (wanted, came) = (line(wanted), line(came));
+    let same = wanted
+        .bytes()
+        .zip(came.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (wanted, came) = (shortened(&wanted, same), shortened(&came, same));
+    Some(Difference {
+        index,
+        what: format!("\n    expected  {wanted}\n    came      {came}"),
+    })
+}
+
+/// A long line is shown as what surrounds its first difference.
+fn shortened(line: &str, same: usize) -> String {
+    const LONG: usize = 200;
+    const AROUND: usize = 40;
+    if line.len() <= LONG {
+        return line.to_string();
+    }
+    let bytes = &line.as_bytes()[same.saturating_sub(AROUND)..line.len().min(same + AROUND)];
+    let part = String::from_utf8_lossy(bytes);
+    format!("...{part}... (byte {same} of {})", line.len())
 }

@@ -40,9 +40,10 @@ pub fn verbose(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String>
     let played = replay(script, setup, mode).map_err(|what| format!("with -v: {what}"))?;
     match log::difference(&wanted, &log::masked(&played.ended.log)) {
         None => Ok(()),
-        Some((index, wanted, came)) => Err(format!(
-            "{shown}:{}: \n    expected  {wanted}\n    came      {came}",
-            index + 1
+        Some(difference) => Err(format!(
+            "{shown}:{}: {}",
+            difference.index + 1,
+            difference.what
         )),
     }
 }
@@ -55,15 +56,10 @@ fn replay(script: &Script, setup: &dyn Fn() -> Setup, mode: Mode) -> Result<Play
 fn compare(script: &Script, played: &Played) -> Result<(), String> {
     let path = script.path.display();
     let wanted: Vec<String> = script.log.iter().map(|(_, line)| line.clone()).collect();
-    if let Some((index, wanted, came)) = log::difference(&wanted, &log::masked(&played.ended.log)) {
-        let line = script
-            .log
-            .get(index)
-            .or(script.log.last())
-            .map_or(0, |(line, _)| *line);
-        return Err(format!(
-            "{path}:{line}: in the log\n    expected  {wanted}\n    came      {came}"
-        ));
+    if let Some(difference) = log::difference(&wanted, &log::masked(&played.ended.log)) {
+        let line = script.log.get(difference.index).or(script.log.last());
+        let line = line.map_or(0, |(line, _)| *line);
+        return Err(format!("{path}:{line}: in the log {}", difference.what));
     }
     let status = played.ended.status_text();
     if status != script.status {
