@@ -16,6 +16,7 @@ use super::compat_level::{compat_level_from_string, malformed};
 use super::mail_conf::MailConf;
 use crate::util::get_hostname::get_hostname;
 use crate::util::msg::msg_utf8_enable;
+use crate::util::msg_syslog::msg_syslog_set_facility;
 use crate::util::printable::printable;
 use crate::util::strerror::strerror;
 use crate::util::strtol::strtol;
@@ -140,6 +141,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let postlog_service_name = string(conf, "postlog_service_name", "postlog")?;
     let syslog_facility =
         facility_number(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
+    msg_syslog_set_facility(syslog_facility);
 
     let smtputf8_enable = conf.get_mail_conf_bool(
         "smtputf8_enable",

@@ -23,7 +23,7 @@ use super::options::{Environment, Options};
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{build, mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
-use crate::msg_fatal;
+
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::local_time::LocalTime;
@@ -33,9 +33,7 @@ use crate::util::printable::printable;
 use crate::util::stream::{NoInput, Stream};
 use crate::util::strerror::strerror;
 use crate::util::watchdog::Watchdog;
-
-/// The system name in the log before main.cf says another.
-const EARLY_SYSLOG_NAME: &str = "postfix";
+use crate::{msg_fatal, msg_info};
 
 /// What a stream without a name is called in messages.
 const UNKNOWN_STREAM: &str = "unknown_stream";
@@ -60,14 +58,12 @@ fn run<S: MultiService>(
     let environment = Environment::read(args.next().as_ref());
     let process_name = &environment.process_name;
     LocalTime::load_zone();
-    let early_name = environment.log_tag.as_deref().unwrap_or(EARLY_SYSLOG_NAME);
-    let early_task = mail_task(early_name, process_name);
-    maillog_client_init(&early_task, &MailLog::from_environment(), false);
+    environment.log();
 
     let mut conf = MailConf::new(&config_directory());
     conf.update(b"process_name", process_name.as_bytes());
     conf.load()?;
-    let options = Options::parse(args.collect(), &mut conf, &early_task)?;
+    let options = Options::parse(args.collect(), &mut conf, &environment)?;
     let service_name = options
         .service_name
         .as_deref()
@@ -76,50 +72,53 @@ fn run<S: MultiService>(
     let service_name = printable(service_name).to_string();
 
     let params = mail_params_init(&mut conf)?;
-    let task = mail_task(&printable(&params.syslog_name).to_string(), process_name);
-    maillog_client_init(&task, &mail_log(&params)?, options.to_stderr);
+    log_as_configured(&params, process_name, options.to_stderr)?;
+    if std::io::stdin().is_terminal() && !options.single && !options.by_hand {
+        maillog_client_init(process_name, &MailLog::Syslog(params.syslog_facility), true);
+        return Err("do not run this command by hand".into());
+    }
+    let service = init(&params, &mut conf)?;
     if options.debug || environment.debug {
         debug_process(&mut conf)?;
     }
-    let mut service = init(&params, &mut conf)?;
-
     options.check(&service_name)?;
-    if std::io::stdin().is_terminal() && !options.single && !options.by_hand {
-        maillog_client_init(&task, &mail_log(&params)?, true);
-        return Err("do not run this command by hand".into());
-    }
-    enter_jail(&options, &params)?;
-    if options.single {
-        return serve_stdio(&mut service, &params);
-    }
     let generation = environment.generation()?;
-    serve_clients(service, &options, &params, service_name, generation)
+    enter_jail(&options, &params)?;
+    match options.single {
+        true => serve_stdio(service, &params),
+        false => serve_clients(service, &options, &params, service_name, generation),
+    }
 }
 
 fn config_directory() -> PathBuf {
     env::var_os("MAIL_CONFIG").map_or_else(|| build::CONFIG_DIRECTORY.into(), PathBuf::from)
 }
 
-fn mail_log(params: &MailParams) -> Result<MailLog, String> {
-    if params.maillog_file.is_empty() {
-        return Ok(MailLog::Syslog(params.syslog_facility));
+/// The original's second `maillog_client_init()`.
+fn log_as_configured(
+    params: &MailParams,
+    process_name: &str,
+    to_stderr: bool,
+) -> Result<(), String> {
+    let task = mail_task(&printable(&params.syslog_name).to_string(), process_name);
+    maillog_client_init(&task, &MailLog::Syslog(params.syslog_facility), to_stderr);
+    if !params.maillog_file.is_empty() {
+        params.check_maillog_file()?;
+        let queue_directory = Path::new(OsStr::from_bytes(&params.queue_directory));
+        let hostname = printable(&params.myhostname).to_string();
+        let log = MailLog::postlog(queue_directory, &params.postlog_service_name, &hostname);
+        maillog_client_init(&task, &log, to_stderr);
     }
-    params.check_maillog_file()?;
-    let queue_directory = Path::new(OsStr::from_bytes(&params.queue_directory));
-    let hostname = printable(&params.myhostname).to_string();
-    Ok(MailLog::postlog(
-        queue_directory,
-        &params.postlog_service_name,
-        &hostname,
-    ))
+    Ok(())
 }
 
 /// Runs debugger_command, and goes on. The original's `debug_process()`.
 fn debug_process(conf: &mut MailConf) -> Result<(), String> {
     let command = conf.get_mail_conf_str("debugger_command", b"", 0)?;
     if command.is_empty() {
-        return Ok(());
+        return Err("no debugger_command variable set up".into());
     }
+    msg_info!("running: {}", printable(&command));
     let shell = Command::new("/bin/sh")
         .arg("-c")
         .arg(OsStr::from_bytes(&command))
@@ -148,7 +147,7 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
 }
 
 /// Serves stdin and stdout until stdin has nothing more, for `-S`.
-fn serve_stdio<S: MultiService>(service: &mut S, params: &MailParams) -> Result<(), String> {
+fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(), String> {
     // SAFETY: nobody else uses descriptors 0 and 1 from here on.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let mut stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());

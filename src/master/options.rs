@@ -6,10 +6,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use crate::global::mail_conf::MailConf;
-use crate::global::maillog_client::stderr_output;
+use crate::global::mail_params::DEF_SYSLOG_NAME;
+use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::msg_info;
-use crate::util::msg::{msg_more_verbose, msg_output, msg_verbose};
+use crate::util::msg::{msg_more_verbose, msg_verbose};
 use crate::util::printable::printable;
+use crate::util::strtol::strtol;
+
+/// The system name in the log before anything says another.
+const EARLY_SYSLOG_NAME: &str = "postfix";
 
 /// What the environment says, before anything else does.
 #[derive(Clone, Debug)]
@@ -66,6 +71,26 @@ impl Environment {
         }
     }
 
+    /// Logs to what master(8) says, before main.cf has been looked into. The
+    /// original's first `maillog_client_init()`.
+    pub fn log(&self) {
+        let name = self.log_tag.as_deref().unwrap_or(EARLY_SYSLOG_NAME);
+        let task = mail_task(name, &self.process_name);
+        maillog_client_init(&task, &MailLog::from_environment(), false);
+    }
+
+    /// The same and to stderr, under the name of this instance of the mail
+    /// system.
+    fn log_to_stderr(&self, conf: &MailConf) -> Result<(), String> {
+        let name = match &self.log_tag {
+            Some(tag) => tag.clone(),
+            None => lossy(&conf.eval(DEF_SYSLOG_NAME.as_bytes())?),
+        };
+        let task = mail_task(&name, &self.process_name);
+        maillog_client_init(&task, &MailLog::from_environment(), true);
+        Ok(())
+    }
+
     /// The process generation as a number.
     pub fn generation(&self) -> Result<u32, String> {
         let Some(text) = &self.generation else {
@@ -82,10 +107,14 @@ impl Environment {
 }
 
 impl Options {
-    /// Reads the command line; `-o`, `-i`, `-m` and `-n` go to `conf`, and what
+    /// Reads the command line; `-o`, `-i` and `-m` go to `conf`, and what
     /// concerns the log takes effect at once. Fails with the text of a fatal
     /// message.
-    pub fn parse(args: Vec<OsString>, conf: &mut MailConf, task: &str) -> Result<Options, String> {
+    pub fn parse(
+        args: Vec<OsString>,
+        conf: &mut MailConf,
+        environment: &Environment,
+    ) -> Result<Options, String> {
         let mut options = Options::default();
         let mut args = args.into_iter().map(OsString::into_vec);
         while let Some(arg) = args.next() {
@@ -105,7 +134,7 @@ impl Options {
             while let [letter, rest @ ..] = letters {
                 letters = rest;
                 if !b"imnost".contains(letter) {
-                    options.flag(*letter, task)?;
+                    options.flag(*letter, conf, environment)?;
                     continue;
                 }
                 let value = match rest {
@@ -143,7 +172,12 @@ impl Options {
         }
     }
 
-    fn flag(&mut self, letter: u8, task: &str) -> Result<(), String> {
+    fn flag(
+        &mut self,
+        letter: u8,
+        conf: &MailConf,
+        environment: &Environment,
+    ) -> Result<(), String> {
         match letter {
             b'c' => self.chroot = true,
             b'd' => self.by_hand = true,
@@ -153,10 +187,8 @@ impl Options {
             b'u' => self.unprivileged = true,
             b'v' => msg_more_verbose(),
             b'V' => {
-                if !self.to_stderr {
-                    msg_output(stderr_output(task));
-                }
                 self.to_stderr = true;
+                environment.log_to_stderr(conf)?;
             }
             // A process limit of 0 says nothing to a service with a limit of 1.
             b'z' => {}
@@ -172,9 +204,11 @@ impl Options {
             b'n' => self.service_name = Some(value),
             b'o' => conf.update_option(&value)?,
             b's' => {
-                let count = lossy(&value).parse().ok().filter(|&count| count > 0);
-                self.socket_count =
-                    Some(count.ok_or_else(|| format!("invalid socket_count: {}", lossy(&value)))?);
+                let count = usize::try_from(strtol(&value).value).unwrap_or(0);
+                if count == 0 {
+                    return Err(format!("invalid socket_count: {}", lossy(&value)));
+                }
+                self.socket_count = Some(count);
             }
             _ => self.transport = Some(value),
         }
