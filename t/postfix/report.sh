@@ -28,8 +28,8 @@ count() {
 verdict() {
     what=$1
     shift
-    if "$@"; then echo "passed: $what"; else echo "FAILED: $what"; fi >"$output"
-    cat "$output"
+    { if "$@"; then echo "passed: $what"; else echo "FAILED: $what"; fi; } |
+        tee "$output"
     count
 }
 
