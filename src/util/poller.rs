@@ -85,8 +85,15 @@ impl Poller {
 }
 
 #[cfg(target_os = "linux")]
-#[derive(Debug)]
 struct Ready(Box<[libc::epoll_event]>);
+
+// By hand: in older versions of libc (Debian 13) an event has no Debug.
+#[cfg(target_os = "linux")]
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ready").field(&self.0.len()).finish()
+    }
+}
 
 #[cfg(target_os = "linux")]
 impl Ready {

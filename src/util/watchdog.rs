@@ -19,6 +19,15 @@ const WATCHDOG_STEPS: u32 = 3;
 /// How long the last message may take, in seconds.
 const LAST_WORD_TIME: libc::c_uint = 5;
 
+// Older versions of the libc crate (Debian 13) lack it for Linux.
+extern "C" {
+    fn setitimer(
+        which: libc::c_int,
+        new: *const libc::itimerval,
+        old: *mut libc::itimerval,
+    ) -> libc::c_int;
+}
+
 // A signal handler can be told nothing but by statics.
 static TRIPS: AtomicU32 = AtomicU32::new(0);
 
@@ -84,8 +93,8 @@ fn start_alarm(interval: Duration) -> io::Result<()> {
         it_interval: time,
         it_value: time,
     };
-    // SAFETY: `timer` is initialised.
-    match unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } {
+    // SAFETY: `timer` is initialised; the old one is not asked for.
+    match unsafe { setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
