@@ -1,12 +1,11 @@
 # A Postfix of its own, for the scripts of this folder to source; runs inside
 # "sandbox". Nothing of it is outside $scratch: configuration, queue, data and
 # log are there, and a daemon directory that is a copy of the system's with
-# $SCACHE as its scache.
+# $SCACHE as its scache. It is gone with the sandbox, like every process.
 
 here=$(dirname "$0")
-scratch=$(mktemp -d)
-trap 'kill_postfix; rm -rf "$scratch"' EXIT
-chmod 755 "$scratch"
+scratch=/mnt/scratch
+mkdir "$scratch"
 config=$scratch/etc
 queue=$scratch/queue
 log=$scratch/mail.log
@@ -26,12 +25,12 @@ equal() { [ "$1" = "$2" ] || { echo "    $1 is not $2"; return 1; }; }
 
 # wait_until SECONDS COMMAND...: polls, and fails when the time is over.
 wait_until() {
-    rounds=$(($1 * 20))
+    rounds=$(($1 * 50))
     shift
     until "$@" >/dev/null 2>&1; do
         rounds=$((rounds - 1))
         [ "$rounds" -gt 0 ] || return 1
-        sleep 0.05
+        sleep 0.02
     done
 }
 
@@ -65,11 +64,6 @@ start_postfix() {
     postfix_ start && wait_until 10 test -S "$queue/private/scache"
 }
 
-# Whatever is still there when a script ends.
-kill_postfix() {
-    [ ! -s "$queue/pid/master.pid" ] || postfix_ abort
-}
-
 # start_sink: smtp-sink on all of the loopback addresses, keeping what it takes.
 start_sink() {
     smtp-sink -u "$owner" -d "$scratch/sink/message" 0.0.0.0:2525 100 &
@@ -90,6 +84,9 @@ send() {
             -t "$name@$domain" 127.0.0.1:25 || return 1
     done
 }
+
+# How many messages the sink has in all.
+arrived() { ls "$scratch/sink" | wc -l; }
 
 # What arrived for NAME, one recipient a line.
 at_sink() {
