@@ -7,6 +7,12 @@
 #                        the same suite against another scache
 #   make record SCACHE=/usr/lib/postfix/sbin/scache
 #                        write its expectations anew, from the C daemon
+#   make check-postfix   mail through it in a Postfix of its own, and its jail;
+#                        root, and Postfix, but not one that is configured
+#   make check-generations
+#                        the same in Debian 11, 12 and 13; root, debootstrap
+#   make check-debian-build
+#                        a build with Debian 13's compiler and packaged crates
 #   make install         (and uninstall) with DESTDIR
 #   make dist            a source tarball with all crates in it
 #
@@ -64,6 +70,18 @@ record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
 	RECORD=1 $(CARGO) test --locked --test transcripts --test options
 
+check-postfix: all
+	t/postfix/check-postfix $(or $(SCACHE),$(TARGET)/release/scache)
+	t/postfix/check-jail $(or $(SCACHE),$(TARGET)/release/scache)
+
+check-generations:
+	mkdir -p $(TARGET)
+	t/postfix/build-oldest $(TARGET)/scache-oldest
+	t/postfix/check-generations $(TARGET)/scache-oldest
+
+check-debian-build:
+	t/postfix/check-debian-build
+
 demo:
 	$(CARGO) test --locked --quiet --test demo
 
@@ -79,4 +97,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check record demo install uninstall clean
+.PHONY: all check check-postfix check-generations check-debian-build record demo install uninstall clean
