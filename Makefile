@@ -60,6 +60,11 @@ else
 unexport SCACHE
 endif
 
+# Where it was built is not in what was built.
+REMAP = --remap-path-prefix=$(CURDIR)=/usr/src/scache \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
+
+all: export RUSTFLAGS := $(RUSTFLAGS) $(REMAP)
 all:
 	$(CARGO) build --release --locked
 
@@ -85,6 +90,12 @@ check-debian-build:
 demo:
 	$(CARGO) test --locked --quiet --test demo
 
+dist:
+	t/dist $(TARGET)/dist
+
+check-dist: dist
+	t/check-dist $(TARGET)/dist/*.tar.gz
+
 install: all
 	install -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
 	install -m 755 $(TARGET)/release/scache $(DESTDIR)$(daemon_directory)/scache
@@ -97,4 +108,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check check-postfix check-generations check-debian-build record demo install uninstall clean
+.PHONY: all check check-dist dist check-postfix check-generations check-debian-build record demo install uninstall clean
