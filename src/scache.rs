@@ -143,7 +143,7 @@ impl Scache {
             }
         }
         msg_warn!("unrecognized request: \"{}\", ignored", printable(request));
-        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+        attr_print(stream, &[status(SCACHE_STAT_BAD)]);
         Some(State::Request)
     }
 
@@ -159,7 +159,7 @@ impl Scache {
         ];
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 3 || scan.int(0) <= 0 {
             msg_warn!("scache_save_endp_service: bad or missing request parameter");
-            attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+            attr_print(stream, &[status(SCACHE_STAT_BAD)]);
             return Some(State::Request);
         }
         attr_print(stream, &[SendAttr::Str(MAIL_ATTR_DUMMY, b"")]);
@@ -185,7 +185,7 @@ impl Scache {
                 self.cache
                     .save_endp(self.ttl(scan), label, prop, fd, turn.now);
                 self.stats.note_endp(self.cache.size());
-                attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_OK)]);
+                attr_print(stream, &[status(SCACHE_STAT_OK)]);
                 return Some(State::Request);
             }
             Ok(None) => NO_ERROR.to_string(),
@@ -197,7 +197,7 @@ impl Scache {
 
     fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
         msg_warn!("scache_save_endp_service: unable to receive file descriptor: {reason}");
-        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_FAIL)]);
+        attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
         State::Request
     }
 
@@ -207,8 +207,6 @@ impl Scache {
         stream: &mut Stream,
         turn: Turn,
     ) -> Option<State> {
-        let status = |status| SendAttr::Int(MAIL_ATTR_STATUS, status);
-        let prop = |prop| SendAttr::Str(MAIL_ATTR_PROP, prop);
         if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
             msg_warn!("scache_find_endp_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b"")]);
@@ -242,14 +240,14 @@ impl Scache {
         ];
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
             msg_warn!("scache_save_dest_service: bad or missing request parameter");
-            attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_BAD)]);
+            attr_print(stream, &[status(SCACHE_STAT_BAD)]);
             return Some(State::Request);
         }
         let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));
         self.cache
             .save_dest(self.ttl(scan), dest_label, dest_prop, endp_label, turn.now);
         self.stats.note_dest(self.cache.size());
-        attr_print(stream, &[SendAttr::Int(MAIL_ATTR_STATUS, SCACHE_STAT_OK)]);
+        attr_print(stream, &[status(SCACHE_STAT_OK)]);
         Some(State::Request)
     }
 
@@ -259,8 +257,6 @@ impl Scache {
         stream: &mut Stream,
         turn: Turn,
     ) -> Option<State> {
-        let status = |status| SendAttr::Int(MAIL_ATTR_STATUS, status);
-        let prop = |prop| SendAttr::Str(MAIL_ATTR_PROP, prop);
         if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
             msg_warn!("scache_find_dest_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b""), prop(b"")]);
@@ -445,6 +441,14 @@ impl MultiService for Scache {
     fn exit(&mut self) {
         self.log_cache_stats();
     }
+}
+
+fn status(code: u32) -> SendAttr<'static> {
+    SendAttr::Int(MAIL_ATTR_STATUS, code)
+}
+
+fn prop(text: &[u8]) -> SendAttr<'_> {
+    SendAttr::Str(MAIL_ATTR_PROP, text)
 }
 
 /// Whether an empty list came, as it should; nothing when it is not all there.
