@@ -12,4 +12,5 @@ pub mod client;
 pub mod daemon;
 pub mod directory;
 pub mod master;
+pub mod random;
 pub mod sys;

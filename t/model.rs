@@ -1,0 +1,209 @@
+//! The cache does what a naive one does: random operations on both, time
+//! included. `SEED` in the environment repeats a run, `STEPS` makes it longer.
+
+mod harness;
+#[path = "model/naive.rs"]
+mod naive;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use harness::random::Random;
+use naive::Naive;
+use scache::global::scache_multi::{ScacheMulti, Session};
+
+/// How many names of each kind there are, and how quickly time passes.
+struct World {
+    endps: usize,
+    dests: usize,
+    props: usize,
+    most_ttl: usize,
+    most_pause: usize,
+}
+
+/// Few endpoints and long lists of bindings; many endpoints and short lists;
+/// little that ever ends; next to nothing that lives.
+const WORLDS: [World; 4] = [
+    World {
+        endps: 4,
+        dests: 2,
+        props: 30,
+        most_ttl: 3000,
+        most_pause: 20,
+    },
+    World {
+        endps: 200,
+        dests: 40,
+        props: 2,
+        most_ttl: 3000,
+        most_pause: 20,
+    },
+    World {
+        endps: 20,
+        dests: 10,
+        props: 3,
+        most_ttl: 100_000,
+        most_pause: 2,
+    },
+    World {
+        endps: 5,
+        dests: 3,
+        props: 2,
+        most_ttl: 20,
+        most_pause: 20,
+    },
+];
+
+struct Both {
+    real: ScacheMulti,
+    naive: Naive,
+    held: Vec<(Session, naive::Session)>,
+    start: Instant,
+    now: u64,
+    /// How often find_dest had fewer live endpoints than bindings to look at,
+    /// and how often not.
+    ways: [usize; 2],
+}
+
+impl Both {
+    fn at(&self, time: u64) -> Instant {
+        self.start + Duration::from_millis(time)
+    }
+
+    fn step(&mut self, random: &mut Random, world: &World) {
+        self.now += random.below(world.most_pause) as u64;
+        let endp = format!("e{}", random.below(world.endps));
+        let dest = format!("d{}", random.below(world.dests));
+        let prop = format!("p{}", random.below(world.props));
+        let ttl = random.below(world.most_ttl) as u64 / 10 * 10;
+        let life = Duration::from_millis(ttl);
+        let (time, now) = (self.now, self.at(self.now));
+        match random.below(20) {
+            0..5 => {
+                let fd = OwnedFd::from(File::open("/dev/null").expect("a descriptor"));
+                self.naive
+                    .save_endp(time + ttl, &endp, &prop, fd.as_raw_fd());
+                self.real
+                    .save_endp(life, endp.as_bytes(), prop.as_bytes(), fd, now);
+            }
+            5..8 => {
+                let real = self.real.find_endp(endp.as_bytes(), now);
+                let naive = self.naive.find_endp(&endp, time);
+                self.same(real, naive);
+            }
+            8..12 => {
+                self.naive.save_dest(time + ttl, &dest, &prop, &endp);
+                let (dest, prop) = (dest.as_bytes(), prop.as_bytes());
+                self.real.save_dest(life, dest, prop, endp.as_bytes(), now);
+            }
+            12..15 => self.find_dest(&dest),
+            15 | 16 if !self.held.is_empty() => {
+                let (real, naive) = self.held.swap_remove(random.below(self.held.len()));
+                self.real.give_back(real);
+                self.naive.give_back(naive);
+            }
+            17 if !self.held.is_empty() => {
+                let (real, _) = self.held.swap_remove(random.below(self.held.len()));
+                self.real.give_away(real);
+            }
+            18 if random.one_in(4) => {
+                let dropped = self.real.drop_nearest_session();
+                assert_eq!(dropped, self.naive.drop_nearest_session());
+            }
+            _ => {
+                let most = random.below(6);
+                self.real.expire(now, most);
+                self.naive.expire(time, most);
+            }
+        }
+    }
+
+    fn find_dest(&mut self, dest: &str) {
+        let few_endps = self.naive.size().1 < self.naive.bindings_of(dest);
+        self.ways[usize::from(few_endps)] += 1;
+        let found = self.real.find_dest(dest.as_bytes(), self.at(self.now));
+        let (real, real_prop) = found
+            .map(|(session, prop)| (session, prop.to_vec()))
+            .unzip();
+        let (naive, naive_prop) = self.naive.find_dest(dest, self.now).unzip();
+        assert_eq!(real_prop, naive_prop.map(String::into_bytes));
+        self.same(real, naive);
+    }
+
+    /// Both found the same session, or none; it is held until it is given.
+    fn same(&mut self, real: Option<Session>, naive: Option<naive::Session>) {
+        let shown = real
+            .as_ref()
+            .map(|s| (s.as_fd().as_raw_fd(), s.prop().to_vec()));
+        assert_eq!(shown, naive.clone().map(|s| (s.fd, s.prop.into_bytes())));
+        self.held.extend(real.zip(naive));
+    }
+
+    fn check(&self, before: &BTreeSet<i32>) {
+        let size = self.real.size();
+        assert_eq!(
+            (size.dest_count, size.endp_count, size.sess_count),
+            self.naive.size()
+        );
+        let deadline = self.naive.next_deadline().map(|time| self.at(time));
+        assert_eq!(self.real.next_deadline(), deadline);
+        assert!(self.naive.is_sound());
+        let held = self.held.iter().map(|(_, naive)| naive.fd);
+        let known: BTreeSet<i32> = self.naive.fds().into_iter().chain(held).collect();
+        let open: BTreeSet<i32> = open_fds().difference(before).copied().collect();
+        assert_eq!(open, known, "open descriptors and those of sessions");
+    }
+}
+
+fn open_fds() -> BTreeSet<i32> {
+    let numbers = (0..4096).filter(|&fd| {
+        // SAFETY: F_GETFD only reads the flags of a descriptor, if it is open.
+        unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+    });
+    numbers.collect()
+}
+
+/// The only test of this program: it counts the descriptors of the process.
+#[test]
+fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
+    let seed = Random::seed();
+    let steps = std::env::var("STEPS").map_or(10_000, |text| text.parse().expect("a number"));
+    let before = open_fds();
+    let mut ways = [0, 0];
+    for (number, world) in WORLDS.iter().enumerate() {
+        let mut random = Random::new(seed.wrapping_add(number as u64));
+        let mut both = Both {
+            real: ScacheMulti::default(),
+            naive: Naive::default(),
+            held: Vec::new(),
+            start: Instant::now(),
+            now: 0,
+            ways: [0, 0],
+        };
+        for step in 0..steps {
+            both.step(&mut random, world);
+            if step % 200 == 0 {
+                both.check(&before);
+            }
+        }
+        for (real, naive) in std::mem::take(&mut both.held) {
+            both.real.give_back(real);
+            both.naive.give_back(naive);
+        }
+        both.check(&before);
+        ways = [ways[0] + both.ways[0], ways[1] + both.ways[1]];
+        drop(both);
+        assert_eq!(
+            open_fds(),
+            before,
+            "the cache is gone and its sessions with it"
+        );
+    }
+    println!("find_dest by bindings and by endpoints: {ways:?}");
+    assert!(
+        ways.iter().all(|&way| way > 100),
+        "only one way was gone: {ways:?}"
+    );
+}

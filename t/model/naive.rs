@@ -1,0 +1,159 @@
+//! The cache as protocol.md would have it and nobody would build it: two
+//! lists, searched from end to end. Times are milliseconds.
+
+/// A session; `fd` tells it from others while it is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub age: u64,
+    pub deadline: u64,
+    pub endp: String,
+    pub prop: String,
+    pub fd: i32,
+}
+
+#[derive(Clone, Debug)]
+struct Binding {
+    age: u64,
+    renewed: u64,
+    deadline: u64,
+    dest: String,
+    endp: String,
+    prop: String,
+}
+
+/// Sessions and bindings, each list in the order in which they were made.
+#[derive(Default)]
+pub struct Naive {
+    clock: u64,
+    sessions: Vec<Session>,
+    bindings: Vec<Binding>,
+}
+
+impl Naive {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) {
+        let (age, endp, prop) = (self.tick(), endp.into(), prop.into());
+        self.sessions.push(Session {
+            age,
+            deadline,
+            endp,
+            prop,
+            fd,
+        });
+    }
+
+    pub fn find_endp(&mut self, endp: &str, now: u64) -> Option<Session> {
+        while let Some(at) = self.sessions.iter().position(|s| s.endp == endp) {
+            let session = self.sessions.remove(at);
+            if session.deadline > now {
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    pub fn give_back(&mut self, session: Session) {
+        self.sessions.push(session);
+        self.sessions.sort_by_key(|s| s.age);
+    }
+
+    pub fn save_dest(&mut self, deadline: u64, dest: &str, prop: &str, endp: &str) {
+        let renewed = self.tick();
+        let same = |b: &&mut Binding| b.dest == dest && b.endp == endp && b.prop == prop;
+        if let Some(binding) = self.bindings.iter_mut().find(same) {
+            (binding.deadline, binding.renewed) = (deadline, renewed);
+            return;
+        }
+        let (dest, endp, prop) = (dest.into(), endp.into(), prop.into());
+        self.bindings.push(Binding {
+            age: renewed,
+            renewed,
+            deadline,
+            dest,
+            endp,
+            prop,
+        });
+    }
+
+    pub fn find_dest(&mut self, dest: &str, now: u64) -> Option<(Session, String)> {
+        let bindings = self.bindings.clone();
+        for binding in bindings
+            .iter()
+            .filter(|b| b.dest == dest && b.deadline > now)
+        {
+            if let Some(session) = self.find_endp(&binding.endp, now) {
+                return Some((session, binding.prop.clone()));
+            }
+        }
+        None
+    }
+
+    /// What ends first ends first; of two at the same time, sessions, then
+    /// what was saved first.
+    pub fn expire(&mut self, now: u64, most: usize) {
+        for _ in 0..most {
+            let session = self.sessions.iter().map(|s| (s.deadline, 0, s.age)).min();
+            let binding = self
+                .bindings
+                .iter()
+                .map(|b| (b.deadline, 1, b.renewed))
+                .min();
+            match session.into_iter().chain(binding).min() {
+                Some((deadline, 0, age)) if deadline <= now => {
+                    self.sessions.retain(|s| s.age != age);
+                }
+                Some((deadline, _, renewed)) if deadline <= now => {
+                    self.bindings.retain(|b| b.renewed != renewed);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<u64> {
+        let bindings = self.bindings.iter().map(|b| b.deadline);
+        self.sessions
+            .iter()
+            .map(|s| s.deadline)
+            .chain(bindings)
+            .min()
+    }
+
+    pub fn drop_nearest_session(&mut self) -> bool {
+        let nearest = self.sessions.iter().map(|s| (s.deadline, s.age)).min();
+        self.sessions
+            .retain(|s| Some((s.deadline, s.age)) != nearest);
+        nearest.is_some()
+    }
+
+    /// Destinations, endpoints, sessions; and whether `dest` has more bindings
+    /// than there are endpoints.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let endps = self.sessions.iter().map(|s| &s.endp);
+        let dests = self.bindings.iter().map(|b| &b.dest);
+        (distinct(dests), distinct(endps), self.sessions.len())
+    }
+
+    pub fn bindings_of(&self, dest: &str) -> usize {
+        self.bindings.iter().filter(|b| b.dest == dest).count()
+    }
+
+    pub fn fds(&self) -> Vec<i32> {
+        let mut fds: Vec<i32> = self.sessions.iter().map(|s| s.fd).collect();
+        fds.sort();
+        fds
+    }
+
+    /// In the order of their ages, which the lists always have.
+    pub fn is_sound(&self) -> bool {
+        self.sessions.is_sorted_by_key(|s| s.age) && self.bindings.is_sorted_by_key(|b| b.age)
+    }
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names.collect::<std::collections::BTreeSet<_>>().len()
+}
