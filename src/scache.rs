@@ -375,14 +375,15 @@ impl MultiService for Scache {
             if !matches!(client.state, State::Descriptor) {
                 client.scan.reset();
             }
-            if matches!(client.state, State::Request) {
+            let is_done = matches!(client.state, State::Request);
+            if is_done {
                 stream.forget_strings();
-                if !stream.has_unread() {
-                    return Wait::Request;
-                }
             }
             if stream.has_unwritten() {
                 return Wait::Output;
+            }
+            if is_done && !stream.has_unread() {
+                return Wait::Request;
             }
         }
     }
@@ -394,7 +395,10 @@ impl MultiService for Scache {
                 client.state = self.receive_failed(stream, &strerror(&timed_out));
                 client.scan.reset();
                 stream.fflush();
-                return Wait::Request;
+                return match stream.has_unwritten() {
+                    true => Wait::Output,
+                    false => Wait::Request,
+                };
             }
             State::Send(hand_over) => {
                 client.state = self.send_failed(hand_over, strerror(&timed_out));
