@@ -202,3 +202,11 @@ pub fn receive_with_fds(
 pub fn identity_of(file: &impl AsFd) -> (u64, u64) {
     identity(file.as_fd()).expect("fstat")
 }
+
+/// Sends as much of `data` as the socket takes at once; fails when it takes none.
+pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: `data` is readable for its length.
+    let count = unsafe { libc::send(socket.as_raw_fd(), data.as_ptr().cast(), data.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}

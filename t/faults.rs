@@ -1,0 +1,12 @@
+//! Nothing is lost, nothing leaks and nobody waits, whatever clients do and
+//! whatever runs out.
+
+#[path = "faults/hand_over.rs"]
+mod hand_over;
+mod harness;
+#[path = "faults/help.rs"]
+mod help;
+#[path = "faults/hostile.rs"]
+mod hostile;
+#[path = "faults/many.rs"]
+mod many;

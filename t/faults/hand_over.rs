@@ -1,0 +1,108 @@
+//! A session that did not reach its client is not lost, and one that did is
+//! the client's.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::client::{list, Item};
+use crate::help::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_session_that_was_not_handed_over_is_back_in_its_place() {
+    let daemon = setup().start().expect("start");
+    let mut owner = connect(&daemon);
+    let (file, _other) = session();
+    for prop in ["p1", "p2", "p3"] {
+        save(&mut owner, 100, "e", prop, &file);
+    }
+    let (mut first, mut second) = (connect(&daemon), connect(&daemon));
+    assert_eq!(find_begun(&mut first, "e").as_deref(), Some("p1"));
+    assert_eq!(find_begun(&mut second, "e").as_deref(), Some("p2"));
+    drop(second);
+    assert!(daemon.wait_for_log("cannot send file descriptor"));
+    first.send_list("dumb= .").expect("send");
+    wait_until("the warning about the first", || {
+        let sent = |line: &&String| line.contains("cannot send file descriptor");
+        daemon.log().iter().filter(sent).count() == 2
+    });
+    for prop in ["p1", "p2", "p3"] {
+        let found = find(&mut owner, "e").expect("a session");
+        assert_eq!(found.0, prop);
+    }
+    assert!(find(&mut owner, "e").is_none());
+}
+
+#[test]
+fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let (file, other) = session();
+    let start = Instant::now();
+    save(&mut client, 4, "e", "p", &file);
+    drop(file);
+    find_begun(&mut client, "e").expect("the session");
+    std::thread::sleep(SECOND * 5 / 2);
+    drop(client);
+    assert!(is_held(&other), "the time is not over");
+    other.set_nonblocking(false).expect("fcntl");
+    let life = closed(&other) - start;
+    assert!(life >= SECOND * 4, "{life:?} is less than it was given");
+    assert!(life < SECOND * 6, "{life:?}: its time began anew");
+}
+
+#[test]
+fn a_session_whose_time_ended_while_it_was_on_its_way_is_closed_when_it_comes_back() {
+    let daemon = setup().start().expect("start");
+    let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
+    let (file, other) = session();
+    save(&mut client, 1, "e", "p", &file);
+    drop(file);
+    find_begun(&mut client, "e").expect("the session");
+    std::thread::sleep(SECOND * 3 / 2);
+    drop(client);
+    assert!(daemon.wait_for_log("cannot send file descriptor"));
+    assert!(find(&mut other_client, "e").is_none());
+    closed(&other);
+}
+
+#[test]
+fn a_session_that_was_sent_is_the_clients_even_if_it_never_says_so() {
+    let daemon = setup().start().expect("start");
+    let before = Before::of(&daemon);
+    let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
+    let (file, other) = session();
+    save(&mut client, 100, "e", "p", &file);
+    drop(file);
+    find_begun(&mut client, "e").expect("the session");
+    client.send_list("dummy= .").expect("send");
+    let item = client.receive(SECOND * 10).expect("receive");
+    let Item::Fd(fd) = item else {
+        panic!("a session was expected: {item:?}")
+    };
+    drop(client);
+    assert!(daemon.wait_for_log("cannot send file descriptor"));
+    assert_eq!(
+        ask(&mut other_client, "request=find_endp label=e ."),
+        list("status=2 property= .")
+    );
+    assert!(is_held(&other), "the client has it");
+    drop(fd);
+    assert!(!is_held(&other), "and nobody else");
+    drop(other_client);
+    before.is_back(&daemon, 512);
+}
+
+#[test]
+fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
+    let daemon = setup().main_cf("ipc_timeout = 1s").start().expect("start");
+    let (mut slow, mut client) = (connect(&daemon), connect(&daemon));
+    let (file, _other) = session();
+    save(&mut client, 100, "e", "p", &file);
+    find_begun(&mut slow, "e").expect("the session");
+    let (rest, fds) = slow.receive_end().expect("to be disconnected");
+    assert_eq!((rest, fds), (Vec::new(), 0));
+    assert!(find(&mut client, "e").is_some());
+    let reason = "scache_find_endp_service: cannot send file descriptor: Connection timed out";
+    assert!(daemon.wait_for_log(reason));
+}

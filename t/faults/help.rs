@@ -1,0 +1,219 @@
+//! What the tests of faults have in common: a daemon, clients that know the
+//! protocol, and the question whether all is as it was.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::harness::client::{list, Client, PATIENCE};
+use crate::harness::daemon::Daemon;
+use crate::harness::master::Setup;
+
+/// This tree's daemon, whatever `SCACHE` says: the C daemon is not like this.
+pub fn setup() -> Setup {
+    Setup::new()
+        .binary(env!("CARGO_BIN_EXE_scache"))
+        .main_cf("connection_cache_ttl_limit = 1000s")
+}
+
+/// A client that has heard the announcement.
+pub fn connect(daemon: &Daemon) -> Client {
+    let mut client = daemon.connect().expect("connect");
+    let hello = client.receive_list().expect("announcement");
+    assert_eq!(hello, list("protocol=connection_cache_protocol ."));
+    client
+}
+
+/// Sends a list and receives one.
+pub fn ask(client: &mut Client, text: &str) -> Vec<u8> {
+    client.send_list(text).expect("send");
+    client.receive_list().expect("reply")
+}
+
+/// save_endp as smtp(8) does it; the answer.
+pub fn save(client: &mut Client, ttl: u32, endp: &str, prop: &str, fd: impl AsFd) -> Vec<u8> {
+    let request = format!("request=save_endp ttl={ttl} label={endp} property={prop} .");
+    assert_eq!(ask(client, &request), list("dummy= ."));
+    client.send_fd(fd.as_fd()).expect("send a descriptor");
+    client.receive_list().expect("status")
+}
+
+/// find_endp as smtp(8) does it; the property and the session.
+pub fn find(client: &mut Client, endp: &str) -> Option<(String, OwnedFd)> {
+    let prop = find_begun(client, endp)?;
+    client.send_list("dummy= .").expect("send");
+    let (_, fd) = client.receive_fd().expect("a descriptor");
+    client.send_list("dummy= .").expect("send");
+    Some((prop, fd))
+}
+
+/// find_endp up to the reply, which has this property.
+pub fn find_begun(client: &mut Client, endp: &str) -> Option<String> {
+    let reply = ask(client, &format!("request=find_endp label={endp} ."));
+    let words: Vec<&[u8]> = reply.split(|&byte| byte == 0).collect();
+    assert_eq!((words[0], words[2]), (&b"status"[..], &b"property"[..]));
+    let prop = String::from_utf8(words[3].to_vec()).expect("text");
+    (words[1] == b"0").then_some(prop)
+}
+
+/// The daemon answers.
+pub fn answers(client: &mut Client) {
+    let reply = ask(client, "request=find_endp label=nothing .");
+    assert_eq!(reply, list("status=2 property= ."));
+}
+
+/// A session: one end to be cached, the other to see whether it is open.
+pub fn session() -> (UnixStream, UnixStream) {
+    UnixStream::pair().expect("socketpair")
+}
+
+/// Waits until nobody has the other end any more; when that was.
+pub fn closed(mut end: &UnixStream) -> Instant {
+    end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let count = end.read(&mut [0]).expect("the session to be closed");
+    assert_eq!(count, 0);
+    Instant::now()
+}
+
+/// Whether somebody has the other end.
+pub fn is_held(mut end: &UnixStream) -> bool {
+    end.set_nonblocking(true).expect("fcntl");
+    end.read(&mut [0]).is_err()
+}
+
+/// Waits until this is so.
+pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How much a daemon uses, to be compared with later.
+pub struct Before {
+    fds: usize,
+    memory: u64,
+}
+
+impl Before {
+    /// Looks at a daemon that has served a client, so that it has what it
+    /// needs to serve one.
+    pub fn of(daemon: &Daemon) -> Before {
+        let (ours, _theirs) = session();
+        let mut client = connect(daemon);
+        save(&mut client, 10, "warm", "p", &ours);
+        find(&mut client, "warm").expect("the session");
+        client.send_list("request=warm .").expect("send");
+        client.receive_list().expect("reply");
+        drop(client);
+        let mut fds = usize::MAX;
+        wait_until("the first client is gone", || {
+            let connections = daemon.connections().expect("/proc/net/unix");
+            fds = daemon.fd_count().expect("/proc");
+            connections.is_empty()
+        });
+        let memory = daemon.memory().expect("/proc");
+        Before { fds, memory }
+    }
+
+    /// Waits until the daemon uses no more descriptors, and no more memory
+    /// than `slack` KiB above.
+    pub fn is_back(&self, daemon: &Daemon, slack: u64) {
+        let count = || daemon.fd_count().expect("/proc");
+        let start = Instant::now();
+        while count() != self.fds {
+            let late = start.elapsed() > PATIENCE;
+            assert!(!late, "{} descriptors before, now {}", self.fds, count());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let memory = daemon.memory().expect("/proc");
+        println!("VmRSS: {} KiB before, {memory} after", self.memory);
+        assert!(
+            memory <= self.memory + slack,
+            "{} KiB before, now {memory}",
+            self.memory
+        );
+    }
+}
+
+/// Whole exchanges, as pieces of bytes that the client sends; after each but
+/// the last it receives something. All are about endpoint `e` and name `d`.
+pub const EXCHANGES: [&[Piece]; 5] = [
+    &[
+        Piece::List("request=save_endp ttl=100 label=stall property=p ."),
+        Piece::Fd,
+    ],
+    &[
+        Piece::List("request=find_endp label=e ."),
+        Piece::List("dummy= ."),
+        Piece::List("dummy= ."),
+    ],
+    &[
+        Piece::List("request=find_dest label=d ."),
+        Piece::List("dummy= ."),
+        Piece::List("dummy= ."),
+    ],
+    &[Piece::List(
+        "request=save_dest ttl=100 label=d property=q label=e .",
+    )],
+    &[Piece::List("request=nonsense .")],
+];
+
+/// What a client sends at a time.
+#[derive(Clone, Copy)]
+pub enum Piece {
+    List(&'static str),
+    Fd,
+}
+
+/// Every place at which an exchange can be broken off: after so many whole
+/// pieces and so many bytes.
+pub fn breaks(exchange: &[Piece]) -> Vec<(usize, usize)> {
+    let length = |piece: &Piece| match piece {
+        Piece::List(text) => list(text).len(),
+        Piece::Fd => 1,
+    };
+    let places = exchange.iter().enumerate();
+    places
+        .flat_map(|(piece, what)| (0..length(what)).map(move |bytes| (piece, bytes)))
+        .collect()
+}
+
+/// Takes an exchange as far as this place, receiving what comes in between.
+pub fn begin(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd: impl AsFd) {
+    for piece in &exchange[..place.0] {
+        match piece {
+            Piece::List(text) => client.send_list(text).expect("send"),
+            Piece::Fd => client.send_fd(fd.as_fd()).expect("send"),
+        }
+        next(client);
+    }
+    if let Piece::List(text) = exchange[place.0] {
+        client.send(&list(text)[..place.1]).expect("send");
+    }
+}
+
+/// Takes an exchange from this place to its end.
+pub fn finish(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd: impl AsFd) {
+    for (number, piece) in exchange.iter().enumerate().skip(place.0) {
+        let skip = if number == place.0 { place.1 } else { 0 };
+        match piece {
+            Piece::List(text) => client.send(&list(text)[skip..]).expect("send"),
+            Piece::Fd => client.send_fd(fd.as_fd()).expect("send"),
+        }
+        if number + 1 < exchange.len() || exchange.len() < 3 {
+            next(client);
+        }
+    }
+}
+
+/// Receives whatever the daemon says next.
+fn next(client: &mut Client) {
+    use crate::harness::client::Item;
+    match client.receive(PATIENCE).expect("receive") {
+        Item::List(_) | Item::Fd(_) => {}
+        other => panic!("an answer was expected: {other:?}"),
+    }
+}

@@ -1,0 +1,271 @@
+//! Clients that stall, swallow nothing, talk endlessly, send descriptors to
+//! whom has no use for them, or leave in the middle.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crate::harness::client::{list, Client};
+use crate::harness::daemon::Daemon;
+use crate::harness::sys;
+use crate::help::*;
+
+#[test]
+fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
+    let daemon = setup().nofile(4096, 4096).start().expect("start");
+    let before = Before::of(&daemon);
+    let (file, _other) = session();
+    let mut client = connect(&daemon);
+    ask(
+        &mut client,
+        "request=save_dest ttl=100 label=d property=q label=e .",
+    );
+    let mut stalled = Vec::new();
+    for exchange in EXCHANGES {
+        for place in breaks(exchange) {
+            save(&mut client, 100, "e", "p", &file);
+            let mut slow = connect(&daemon);
+            begin(&mut slow, exchange, place, &file);
+            slow.drained().expect("drained");
+            answers(&mut client);
+            stalled.push((slow, exchange, place));
+        }
+    }
+    println!("{} stalled clients", stalled.len());
+    for (mut slow, exchange, place) in stalled {
+        finish(&mut slow, exchange, place, &file);
+        answers(&mut slow);
+    }
+    for endp in ["e", "stall"] {
+        while find(&mut client, endp).is_some() {}
+    }
+    drop(client);
+    before.is_back(&daemon, 1024);
+}
+
+#[test]
+fn clients_that_leave_at_every_byte_take_no_session_with_them() {
+    let daemon = setup().nofile(4096, 4096).start().expect("start");
+    let before = Before::of(&daemon);
+    let (file, _other) = session();
+    let mut client = connect(&daemon);
+    ask(
+        &mut client,
+        "request=save_dest ttl=100 label=d property=q label=e .",
+    );
+    save(&mut client, 100, "e", "p", &file);
+    for exchange in EXCHANGES {
+        for place in breaks(exchange) {
+            if place.0 == 2 {
+                continue; // It has the session.
+            }
+            for reset in [false, true] {
+                leave_at(&daemon, exchange, place, reset, &file);
+                answers(&mut client);
+            }
+        }
+    }
+    wait_until("all but one are gone", || {
+        daemon.connections().expect("/proc").len() == 1
+    });
+    assert!(
+        find(&mut client, "e").is_some(),
+        "the one session is still there"
+    );
+    while find(&mut client, "stall").is_some() {}
+    drop(client);
+    before.is_back(&daemon, 1024);
+}
+
+/// Leaves at this place, having read what came, or with a reset: when what
+/// came has not been read.
+fn leave_at(
+    daemon: &Daemon,
+    exchange: &[Piece],
+    place: (usize, usize),
+    reset: bool,
+    file: impl AsFd,
+) {
+    let mut client = match reset {
+        true => daemon.connect().expect("connect"),
+        false => connect(daemon),
+    };
+    if reset && place.0 > 0 {
+        for text in exchange.iter().take(place.0) {
+            if let Piece::List(text) = text {
+                client.send_list(text).expect("send");
+                client.drained().expect("drained");
+            }
+        }
+        return;
+    }
+    begin(&mut client, exchange, place, file);
+}
+
+/// Sends requests, each when the one before has been read, until no more are
+/// read; how many.
+fn send_until_full(client: &mut Client, request: &[u8]) -> usize {
+    for count in 0..5000 {
+        client.send(request).expect("send");
+        let start = Instant::now();
+        while sys::unread_by_peer(client.as_fd()).expect("ioctl") > 0 {
+            if start.elapsed() > Duration::from_millis(300) {
+                return count + 1;
+            }
+        }
+    }
+    panic!("the daemon reads on and on, and nobody reads its replies");
+}
+
+#[test]
+fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
+    let daemon = setup().start().expect("start");
+    let before = Before::of(&daemon);
+    let mut client = connect(&daemon);
+    for (request, reply) in [
+        ("request=find_endp label=", "status=2 property= ."),
+        ("request=", "status=1 ."),
+    ] {
+        // As long as one read, so that no read takes two of them.
+        let name = "x".repeat(4096 - list(&format!("{request} .")).len());
+        let (request, reply) = (list(&format!("{request}{name} .")), list(reply));
+        assert_eq!(request.len(), 4096);
+        let most = send_until_full(&mut connect(&daemon), &request);
+        println!("{most} requests until the daemon waits for its replies to be read");
+        // One of these ends with a reply that does not fit.
+        for sent in most - 4..most {
+            let mut late = connect(&daemon);
+            for _ in 0..sent {
+                late.send(&request).expect("send");
+                let start = Instant::now();
+                while sys::unread_by_peer(late.as_fd()).expect("ioctl") > 0
+                    && start.elapsed() < Duration::from_millis(300)
+                {}
+            }
+            answers(&mut client);
+            for _ in 0..sent {
+                assert_eq!(late.receive_list().expect("reply"), reply);
+            }
+            answers(&mut late);
+        }
+    }
+    drop(client);
+    before.is_back(&daemon, 512);
+}
+
+#[test]
+fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
+    let daemon = setup().main_cf("ipc_timeout = 2s").start().expect("start");
+    let before = Before::of(&daemon);
+    let mut deaf: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
+    for client in &mut deaf {
+        // Long replies, so that a part of one remains.
+        let name = "n".repeat(100);
+        send_until_full(client, &list(&format!("request=find_dest label={name} .")));
+        answers(&mut connect(&daemon));
+    }
+    wait_until("they are gone", || {
+        daemon.connections().expect("/proc").is_empty()
+    });
+    drop(deaf);
+    before.is_back(&daemon, 512);
+}
+
+#[test]
+fn requests_sent_in_one_go_and_never_read_use_no_memory() {
+    let daemon = setup().start().expect("start");
+    let before = Before::of(&daemon);
+    let mut client = connect(&daemon);
+    let (flood, mut sent) = (connect(&daemon), 0);
+    let bytes = list("request=x .").repeat(1000);
+    while sent < 100_000_000 {
+        match sys::send_some(flood.as_fd(), &bytes) {
+            Ok(count) => sent += count,
+            Err(_) => break,
+        }
+    }
+    answers(&mut client);
+    let memory = daemon.memory().expect("/proc");
+    println!("{sent} bytes taken, {memory} KiB");
+    flood.half_close().expect("shutdown");
+    drop((flood, client));
+    before.is_back(&daemon, 1024);
+}
+
+#[test]
+fn endless_strings_end_the_connection_and_nothing_else() {
+    let daemon = setup().start().expect("start");
+    let before = Before::of(&daemon);
+    let mut client = connect(&daemon);
+    for start in [
+        "",
+        "request=",
+        "request=save_endp label=",
+        "request=find_endp label=",
+    ] {
+        let mut endless = connect(&daemon);
+        let bytes = list(&format!("{start}x ."));
+        let _ = endless.send(&bytes[..bytes.len() - 2]);
+        while endless.send(&[b'x'; 4096]).is_ok() {
+            answers(&mut client);
+        }
+        endless.receive_end().expect("to be disconnected");
+    }
+    let told = |line: &&String| line.contains("string too long from scache socket");
+    assert_eq!(daemon.log().iter().filter(told).count(), 4);
+    drop(client);
+    before.is_back(&daemon, 1024);
+}
+
+#[test]
+fn descriptors_where_none_belong_are_closed() {
+    let daemon = setup().start().expect("start");
+    let before = Before::of(&daemon);
+    let (file, other) = session();
+    let mut client = connect(&daemon);
+    let fds = [file.as_fd(), file.as_fd(), file.as_fd(), file.as_fd()];
+    let mut send = |text: &str, fds: &[_]| {
+        client.send_fds(fds, &list(text)).expect("send");
+        client.receive_list().expect("reply")
+    };
+    for count in [1, 2, 4] {
+        send("request=find_endp label=nothing .", &fds[..count]);
+        send("request=nonsense .", &fds[..count]);
+        send(
+            "request=save_dest ttl=100 label=d property=q label=e .",
+            &fds[..count],
+        );
+        assert_eq!(
+            send(
+                "request=save_endp ttl=100 label=x property=p .",
+                &fds[..count]
+            ),
+            list("dummy= .")
+        );
+        send("", &[]);
+    }
+    // Several where one belongs.
+    for count in [2, 3, 4] {
+        assert_eq!(
+            ask(
+                &mut client,
+                "request=save_endp ttl=100 label=x property=p ."
+            ),
+            list("dummy= .")
+        );
+        client.send_fds(&fds[..count], b"\0").expect("send");
+        assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
+    }
+    // With the dummies of a find.
+    save(&mut client, 100, "e", "p", &file);
+    find_begun(&mut client, "e").expect("the session");
+    client.send_fds(&fds, &list("dummy= .")).expect("send");
+    let (_, fd) = client.receive_fd().expect("the session");
+    client.send_fds(&fds, &list("dummy= .")).expect("send");
+    answers(&mut client);
+    drop(fd);
+    // And with bytes that are never read.
+    client.send_fds(&fds, b"x").expect("send");
+    drop((client, file));
+    before.is_back(&daemon, 512);
+    closed(&other);
+}

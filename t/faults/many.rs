@@ -1,0 +1,117 @@
+//! Many sessions, many clients, few descriptors.
+
+use std::fs::File;
+
+use crate::harness::client::{list, Client};
+use crate::harness::daemon::Daemon;
+use crate::harness::sys::identity_of;
+use crate::help::*;
+
+const MANY: usize = 10_000;
+
+#[test]
+fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let mut client = connect(&daemon);
+    let file = File::open("/dev/null").expect("open");
+    for number in 0..MANY {
+        let status = save(&mut client, 1000, &format!("e{number}"), "p", &file);
+        assert_eq!(status, list("status=0 ."), "save {number}");
+        if number % 1000 == 0 {
+            answers(&mut connect(&daemon));
+        }
+    }
+    let crowd: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
+    drop(crowd);
+    for number in (MANY - 10..MANY).rev() {
+        let found = find(&mut client, &format!("e{number}")).expect("one of the newest");
+        assert_eq!(identity_of(&found.1), identity_of(&file));
+    }
+    assert!(daemon.fd_count().expect("/proc") <= 64);
+    drop(client);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+    let warnings: Vec<&String> = ended
+        .log
+        .iter()
+        .filter(|l| l.contains("warning:"))
+        .collect();
+    println!("{warnings:?}");
+    let [warning] = warnings[..] else {
+        panic!("one warning was expected: {warnings:?}")
+    };
+    assert!(warning.contains("out of file descriptors") && warning.contains("sessions"));
+}
+
+#[test]
+fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let before = Before::of(&daemon);
+    let mut crowd: Vec<Client> = (0..100)
+        .map(|_| daemon.connect().expect("connect"))
+        .collect();
+    answers_after_announcement(&mut crowd[0]);
+    assert!(daemon.wait_for_log("out of file descriptors"));
+    let mut last = crowd.pop().expect("a hundred");
+    drop(crowd);
+    answers_after_announcement(&mut last);
+    drop(last);
+    before.is_back(&daemon, 512);
+}
+
+fn answers_after_announcement(client: &mut Client) {
+    client.receive_list().expect("announcement");
+    answers(client);
+}
+
+#[test]
+fn ten_thousand_sessions_are_found_again_and_leave_nothing_behind() {
+    let daemon = setup().nofile(20_000, 20_000).start().expect("start");
+    let file = File::open("/dev/null").expect("open");
+    again_and_again(&daemon, || {
+        let mut client = connect(&daemon);
+        for number in 0..MANY {
+            let (endp, prop) = (format!("e{}", number % 5000), format!("p{number}"));
+            assert_eq!(
+                save(&mut client, 1000, &endp, &prop, &file),
+                list("status=0 .")
+            );
+        }
+        assert!(daemon.fd_count().expect("/proc") > MANY);
+        for number in 0..MANY {
+            let (prop, _) = find(&mut client, &format!("e{}", number % 5000)).expect("a session");
+            assert_eq!(prop, format!("p{number}"));
+        }
+    });
+}
+
+#[test]
+fn a_thousand_clients_at_once_come_and_go_and_leave_nothing_behind() {
+    let daemon = setup().nofile(20_000, 20_000).start().expect("start");
+    again_and_again(&daemon, || {
+        let mut crowd: Vec<Client> = (0..1000).map(|_| connect(&daemon)).collect();
+        for client in &mut crowd {
+            client
+                .send_list("request=find_endp label=nothing .")
+                .expect("send");
+        }
+        for client in &mut crowd {
+            assert_eq!(
+                client.receive_list().expect("reply"),
+                list("status=2 property= .")
+            );
+        }
+    });
+}
+
+/// Puts a load on the daemon, again and again. The allocator may keep what it
+/// needed at first (not more than 8 MiB); the last must need nothing more.
+fn again_and_again(daemon: &Daemon, load: impl Fn()) {
+    let start = Before::of(daemon);
+    load();
+    load();
+    start.is_back(daemon, 8192);
+    let before = Before::of(daemon);
+    load();
+    before.is_back(daemon, 256);
+}
