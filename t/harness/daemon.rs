@@ -68,6 +68,7 @@ pub struct Daemon {
     status_pipe: Option<UnixStream>,
     entry: Entry,
     log: Arc<Log>,
+    started: Instant,
 }
 
 impl Daemon {
@@ -77,6 +78,7 @@ impl Daemon {
         status: UnixStream,
         entry: &Entry,
     ) -> Daemon {
+        let started = Instant::now();
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let log = Arc::new(Log::default());
         let collector = Arc::clone(&log);
@@ -87,7 +89,34 @@ impl Daemon {
             status_pipe: Some(status),
             entry: entry.clone(),
             log,
+            started,
         }
+    }
+
+    /// When the program was executed.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The first socket.
+    pub fn socket(&self) -> PathBuf {
+        socket_path(self.directory(), &self.entry, 0)
+    }
+
+    /// Reads and forgets the status messages that come, until the daemon ends
+    /// by itself or is killed: the C daemon sends two per request, and stops
+    /// when the pipe is full.
+    pub fn drain_status(&self) -> io::Result<()> {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let pipe = self.status_pipe.as_ref().expect("open until the end");
+        let mut pipe = pipe.try_clone()?;
+        let mut messages = [0; 65536];
+        std::thread::spawn(move || {
+            while matches!(pipe.read(&mut messages), Ok(count) if count > 0) {
+                std::thread::sleep(PAUSE);
+            }
+        });
+        Ok(())
     }
 
     /// Connects a client; what the daemon says first is still to be received.
@@ -237,6 +266,15 @@ impl Daemon {
         user.zip(system)
             .map(|(user, system)| user + system)
             .ok_or_else(|| io::Error::other("no times"))
+    }
+
+    /// The time that it has been running on a CPU (/proc/PID/schedstat).
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        let text = fs::read_to_string(self.proc("schedstat"))?;
+        let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
+        nanoseconds
+            .map(Duration::from_nanos)
+            .ok_or_else(|| io::Error::other("no run time"))
     }
 
     fn proc(&self, name: &str) -> PathBuf {

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// descriptor in its place cannot hit another.
 const FIRST_OWN_FD: RawFd = 40;
 
+/// What is asked for where the system allows it, as it does for root.
+const OPEN_FILES_WANTED: u64 = 60_000;
+
 /// How many descriptors one message may bring.
 const MAX_FDS: usize = 16;
 
@@ -67,6 +70,38 @@ fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
     };
     // SAFETY: `limit` is a valid rlimit for the length of the call.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
+}
+
+/// Lets this process have as many open files as the system allows; how many.
+pub fn open_files_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is writable for the length of the call.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    let most = limit.rlim_max.max(OPEN_FILES_WANTED);
+    if limit_open_files(most, most).is_ok() {
+        return Ok(most);
+    }
+    limit_open_files(limit.rlim_max, limit.rlim_max)?;
+    Ok(limit.rlim_max)
+}
+
+/// Keeps this process, and those that it starts, on the last of its CPUs.
+pub fn stay_on_one_cpu() -> io::Result<()> {
+    // SAFETY: a cpu_set_t of zeroes is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: `set` is writable for the length of the call and as long as said;
+    // the macros only touch bits inside of it.
+    unsafe {
+        check(libc::sched_getaffinity(0, size_of_val(&set), &mut set))?;
+        let cpus = 0..libc::CPU_SETSIZE as usize;
+        let last = cpus.rev().find(|&cpu| libc::CPU_ISSET(cpu, &set));
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(last.unwrap_or(0), &mut set);
+        check(libc::sched_setaffinity(0, size_of_val(&set), &set)).map(drop)
+    }
 }
 
 /// Sends `signal` to the process `pid`.

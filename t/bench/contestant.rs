@@ -1,0 +1,215 @@
+//! One of the daemons that are compared, with its clients.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::harness::daemon::Daemon;
+use super::harness::master::Setup;
+use super::harness::sys;
+use super::load::{names, run, Client, Kind, Script, ENDP_PROP};
+
+/// What to start.
+#[derive(Clone)]
+pub struct Contestant {
+    /// What it is called in the table.
+    pub name: String,
+    /// The program.
+    pub binary: PathBuf,
+    /// Whether it is the floor, which takes other arguments.
+    pub is_floor: bool,
+}
+
+/// A daemon that runs.
+pub struct Running {
+    daemon: Daemon,
+    clients: Vec<Client>,
+    session: File,
+    filled: usize,
+}
+
+/// The time to live of sessions that are to end, and when they have, in seconds.
+const TTL: u32 = 2;
+const EXPIRY_TIME: Duration = Duration::from_millis(3200);
+
+/// What a measurement gave, per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// CPU time of the daemon, in microseconds.
+    pub cpu: f64,
+    /// Time on the wall, in microseconds.
+    pub wall: f64,
+}
+
+impl Contestant {
+    /// A scache.
+    pub fn new(name: &str, binary: &Path) -> Contestant {
+        Contestant {
+            name: name.to_string(),
+            binary: binary.to_path_buf(),
+            is_floor: false,
+        }
+    }
+
+    fn start_daemon(&self) -> io::Result<Daemon> {
+        let limit = sys::open_files_limit()?;
+        let setup = Setup::new()
+            .binary(&self.binary)
+            .without_stderr_log()
+            .nofile(limit, limit)
+            .main_cf("connection_cache_ttl_limit = 3000s")
+            .main_cf("max_idle = 1s");
+        let daemon = match self.is_floor {
+            true => setup.argv(&["floor"]).start()?,
+            false => setup.start()?,
+        };
+        daemon.drain_status()?;
+        Ok(daemon)
+    }
+
+    /// Starts it, with one client.
+    pub fn start(&self) -> io::Result<Running> {
+        let mut running = Running {
+            daemon: self.start_daemon()?,
+            clients: Vec::new(),
+            session: File::open("/dev/null")?,
+            filled: 0,
+        };
+        running.connect(1)?;
+        Ok(running)
+    }
+
+    /// Starts it once more: from exec to the announcement that a first client
+    /// gets, and what CPU time that takes.
+    pub fn start_up(&self) -> io::Result<Sample> {
+        let daemon = self.start_daemon()?;
+        let started = daemon.started();
+        Client::new(UnixStream::connect(daemon.socket())?)?;
+        let wall = started.elapsed();
+        std::thread::sleep(Duration::from_millis(1));
+        let cpu = daemon.cpu_time()?;
+        daemon.kill()?;
+        Ok(Sample::new(cpu, wall, 1))
+    }
+}
+
+impl Running {
+    /// Has so many clients from now on.
+    pub fn connect(&mut self, count: usize) -> io::Result<()> {
+        self.clients.truncate(count);
+        while self.clients.len() < count {
+            let stream = UnixStream::connect(self.daemon.socket())?;
+            self.clients.push(Client::new(stream)?);
+        }
+        Ok(())
+    }
+
+    /// Every client asks for this again and again until the time is over.
+    pub fn measure(&mut self, kinds: &[Kind], time: Duration) -> io::Result<Sample> {
+        let script = |number| {
+            let (dest, endp) = names(number);
+            Rc::new(Script::new(kinds, &dest, &endp))
+        };
+        let scripts: Vec<Rc<Script>> = (0..self.clients.len()).map(script).collect();
+        let start = Instant::now();
+        self.measure_scripts(|number| (start.elapsed() < time).then(|| scripts[number].clone()))
+    }
+
+    /// Every client does what `next` says as long as it says something.
+    pub fn measure_scripts(
+        &mut self,
+        next: impl FnMut(usize) -> Option<Rc<Script>>,
+    ) -> io::Result<Sample> {
+        self.settle();
+        let (cpu, start) = (self.daemon.cpu_time()?, Instant::now());
+        let count = run(&mut self.clients, &self.session, next)?;
+        let wall = start.elapsed();
+        self.settle();
+        let cpu = self.daemon.cpu_time()? - cpu;
+        Ok(Sample::new(cpu, wall, count))
+    }
+
+    /// Does each of these scripts once, by as many clients as there are.
+    pub fn run_scripts(&mut self, scripts: impl IntoIterator<Item = Script>) -> io::Result<()> {
+        let mut scripts = scripts.into_iter().map(Rc::new);
+        run(&mut self.clients, &self.session, |_| scripts.next()).map(drop)
+    }
+
+    /// Caches sessions, each under its own name, until it has so many.
+    pub fn fill(&mut self, sessions: usize) -> io::Result<()> {
+        let script = |number| Script::new(&[Kind::Save], "", &filler_name(number));
+        let scripts = (self.filled..sessions).map(script);
+        self.filled = sessions;
+        let clients = self.clients.len();
+        self.connect(50)?;
+        self.run_scripts(scripts)?;
+        self.connect(clients)
+    }
+
+    /// The longest time between a request and its answer, in milliseconds,
+    /// while so many sessions end.
+    pub fn expire(&mut self, sessions: usize) -> io::Result<f64> {
+        let script = |number| Script::new(&[Kind::Save], "", &names(number).1).short_lived(TTL);
+        let scripts = (0..sessions).map(script);
+        self.connect(50)?;
+        self.run_scripts(scripts)?;
+        self.connect(1)?;
+        let miss = Rc::new(Script::new(&[Kind::Miss], "", "nobody"));
+        let (start, mut longest) = (Instant::now(), Duration::ZERO);
+        let mut asked = start;
+        run(&mut self.clients, &self.session, |_| {
+            longest = longest.max(asked.elapsed());
+            asked = Instant::now();
+            (start.elapsed() < EXPIRY_TIME).then(|| miss.clone())
+        })?;
+        Ok(longest.as_secs_f64() * 1e3)
+    }
+
+    /// Resident memory, in KiB.
+    pub fn memory(&self) -> io::Result<u64> {
+        self.daemon.memory()
+    }
+
+    /// Lets it end by itself, without clients.
+    pub fn end(self) -> io::Result<()> {
+        drop(self.clients);
+        self.daemon.wait().map(drop)
+    }
+
+    /// Lets the daemon go to sleep, when what it has used is counted.
+    fn settle(&self) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn filler_name(number: usize) -> String {
+    format!("cached;{}", names(number).1)
+}
+
+/// How long the name and the properties of a session are that [`Running::fill`]
+/// caches, on average.
+pub fn stored_text(sessions: usize) -> usize {
+    let names: usize = (0..sessions).map(|number| filler_name(number).len()).sum();
+    names / sessions + ENDP_PROP.len()
+}
+
+impl Sample {
+    /// A number that is neither.
+    pub fn one(value: f64) -> Sample {
+        Sample {
+            cpu: 0.0,
+            wall: value,
+        }
+    }
+
+    fn new(cpu: Duration, wall: Duration, requests: usize) -> Sample {
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
+        Sample {
+            cpu: each(cpu),
+            wall: each(wall),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The load: what clients ask for, over and over, and what they must be
+//! answered. Clients block and do not log; the daemon under test is the only
+//! thing that should cost.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use scache::util::poller::{Interest, Poller};
+
+pub use super::harness::client::list;
+use super::harness::sys;
+
+/// What the daemon says first.
+pub const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
+/// The properties of every endpoint, about as long as smtp(8) makes them.
+pub const ENDP_PROP: &str = "mx1.example.com;[192.0.2.1];;mx1.example.com;25;16777216;0;6291456";
+/// The properties of every destination.
+pub const DEST_PROP: &str = "example.com;smtp;mx1.example.com;0";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A kind of request, or several in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// find_endp that finds nothing.
+    Miss,
+    /// save_endp.
+    Save,
+    /// find_endp that finds a session.
+    Find,
+    /// save_dest.
+    Bind,
+    /// find_dest that finds a session.
+    FindDest,
+}
+
+/// What one side does; the other side waits for it.
+enum Step {
+    Send(Vec<u8>),
+    Receive(Vec<u8>),
+    SendFd,
+    ReceiveFd,
+}
+
+/// A conversation of one client, cut where one side waits for the other.
+pub struct Script(Vec<Step>);
+
+impl Script {
+    /// The requests of these kinds in a row, about these names.
+    pub fn new(kinds: &[Kind], dest: &str, endp: &str) -> Script {
+        let steps = kinds
+            .iter()
+            .flat_map(|&kind| Script::steps(kind, dest, endp));
+        Script(steps.collect())
+    }
+
+    fn steps(kind: Kind, dest: &str, endp: &str) -> Vec<Step> {
+        let send = |text: &str| Step::Send(list(text));
+        let receive = |text: &str| Step::Receive(list(text));
+        let hand_over = [send("dummy= ."), Step::ReceiveFd, send("dummy= .")];
+        match kind {
+            Kind::Miss => vec![
+                send(&format!("request=find_endp label={endp} .")),
+                receive("status=2 property= ."),
+            ],
+            Kind::Save => vec![
+                send(&format!(
+                    "request=save_endp ttl=3000 label={endp} property={ENDP_PROP} ."
+                )),
+                receive("dummy= ."),
+                Step::SendFd,
+                receive("status=0 ."),
+            ],
+            Kind::Find => [
+                send(&format!("request=find_endp label={endp} .")),
+                receive(&format!("status=0 property={ENDP_PROP} .")),
+            ]
+            .into_iter()
+            .chain(hand_over)
+            .collect(),
+            Kind::Bind => vec![
+                send(&format!(
+                    "request=save_dest ttl=3000 label={dest} property={DEST_PROP} label={endp} ."
+                )),
+                receive("status=0 ."),
+            ],
+            Kind::FindDest => [
+                send(&format!("request=find_dest label={dest} .")),
+                receive(&format!(
+                    "status=0 property={DEST_PROP} property={ENDP_PROP} ."
+                )),
+            ]
+            .into_iter()
+            .chain(hand_over)
+            .collect(),
+        }
+    }
+
+    /// With another time to live.
+    pub fn short_lived(mut self, ttl: u32) -> Script {
+        for step in &mut self.0 {
+            if let Step::Send(bytes) = step {
+                let text = String::from_utf8_lossy(bytes);
+                *bytes = text.replace("ttl\x003000", &format!("ttl\0{ttl}")).into();
+            }
+        }
+        self
+    }
+}
+
+/// The names that client number `number` uses.
+pub fn names(number: usize) -> (String, String) {
+    let (dest, endp) = (
+        format!("smtp;example-{number}.com"),
+        format!("smtp;[192.0.2.1]:25;example-{number}"),
+    );
+    (dest, endp)
+}
+
+/// A client that does what its script says.
+pub struct Client {
+    stream: UnixStream,
+    reply: Vec<u8>,
+    script: Rc<Script>,
+    done: usize,
+}
+
+impl Client {
+    /// A connection on which the daemon has announced itself.
+    pub fn new(stream: UnixStream) -> io::Result<Client> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let (mut stream, mut reply) = (stream, Vec::new());
+        receive(&mut stream, &mut reply, &list(ANNOUNCEMENT))?;
+        Ok(Client {
+            stream,
+            reply,
+            script: Rc::new(Script(Vec::new())),
+            done: 0,
+        })
+    }
+
+    /// False when there is nothing to do.
+    fn begin(&mut self, script: Option<Rc<Script>>, session: &File) -> io::Result<bool> {
+        let Some(script) = script else {
+            return Ok(false);
+        };
+        (self.script, self.done) = (script, 0);
+        self.advance(false, session)?;
+        Ok(true)
+    }
+
+    fn receive_fd(&mut self) -> io::Result<OwnedFd> {
+        let (_, mut fds) = sys::receive_with_fds(self.stream.as_fd(), &mut [0])?;
+        fds.pop()
+            .ok_or_else(|| io::Error::other("no descriptor came"))
+    }
+
+    /// Does its part up to where the daemon has to do something first. Whether
+    /// the daemon has done what comes now is `ready`.
+    fn advance(&mut self, mut ready: bool, session: &File) -> io::Result<()> {
+        while let Some(step) = self.script.0.get(self.done) {
+            match step {
+                Step::Send(bytes) => self.stream.write_all(bytes)?,
+                Step::SendFd => {
+                    sys::send_with_fds(self.stream.as_fd(), &[0], &[session.as_fd()])?;
+                }
+                Step::Receive(_) | Step::ReceiveFd if !ready => return Ok(()),
+                Step::Receive(bytes) => {
+                    receive(&mut self.stream, &mut self.reply, bytes)?;
+                    ready = false;
+                }
+                Step::ReceiveFd => {
+                    self.receive_fd()?;
+                    ready = false;
+                }
+            }
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done == self.script.0.len()
+    }
+}
+
+/// All clients at the same time, each by itself, do one script after the other
+/// for as long as `next` has one for the client of that number; how many.
+pub fn run(
+    clients: &mut [Client],
+    session: &File,
+    mut next: impl FnMut(usize) -> Option<Rc<Script>>,
+) -> io::Result<usize> {
+    let mut poller = Poller::new()?;
+    let (mut ready, mut busy, mut count) = (Vec::new(), 0, 0);
+    for (number, client) in clients.iter_mut().enumerate() {
+        poller.add(client.stream.as_fd(), Interest::Read, number)?;
+        busy += usize::from(client.begin(next(number), session)?);
+    }
+    while busy > 0 {
+        poller.wait(Some(PATIENCE), &mut ready)?;
+        if ready.is_empty() {
+            return Err(io::Error::other("the daemon does not answer"));
+        }
+        for &number in &ready {
+            let client = &mut clients[number];
+            client.advance(true, session)?;
+            if client.is_done() {
+                count += 1;
+                busy -= usize::from(!client.begin(next(number), session)?);
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn receive(stream: &mut UnixStream, reply: &mut Vec<u8>, expected: &[u8]) -> io::Result<()> {
+    reply.resize(expected.len(), 0);
+    stream.read_exact(reply)?;
+    if reply != expected {
+        let (reply, expected) = (
+            String::from_utf8_lossy(reply),
+            String::from_utf8_lossy(expected),
+        );
+        let text = format!("the daemon says {reply:?} instead of {expected:?}");
+        return Err(io::Error::other(text));
+    }
+    Ok(())
+}

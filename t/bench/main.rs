@@ -1,0 +1,90 @@
+//! How much the daemon costs, next to the C daemon and to the least that the
+//! protocol can cost on this machine (`floor`).
+//!
+//! Starts the daemons as master(8) would, gives all of them the same load in
+//! alternating rounds, and prints a table. `quick` makes it short; two
+//! programs may be named to be compared instead of this one and the C one:
+//!
+//!     cargo bench --bench bench -- [quick] [A [B]]
+//!
+//! For `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of these kinds
+//! in a row, COUNT times, and lets the daemon end.
+
+mod contestant;
+mod floor;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod load;
+mod rounds;
+mod table;
+
+use std::io;
+use std::path::Path;
+
+use contestant::Contestant;
+use load::{names, Kind, Script};
+use rounds::Bench;
+
+/// Where the C daemon is when Postfix is installed.
+const C_DAEMON: &str = "/usr/lib/postfix/sbin/scache";
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["floor", ..] => floor::main(),
+        ["drive", program, count, ref kinds @ ..] => drive(program, count, kinds),
+        _ => compare(&words),
+    }
+}
+
+fn compare(words: &[&str]) -> io::Result<()> {
+    let quick = words.contains(&"quick");
+    let given = words
+        .iter()
+        .filter(|word| !word.starts_with("--") && **word != "quick");
+    let mut contestants: Vec<Contestant> = given
+        .map(|path| Contestant::new(&name_of(path), Path::new(path)))
+        .collect();
+    if contestants.is_empty() {
+        contestants.push(Contestant::new("scache", &harness::master::binary()));
+    }
+    if contestants.len() == 1 && Path::new(C_DAEMON).exists() {
+        contestants.push(Contestant::new("C", Path::new(C_DAEMON)));
+    }
+    let floor = Contestant {
+        name: "floor".to_string(),
+        binary: std::env::current_exe()?,
+        is_floor: true,
+    };
+    Bench::new(contestants, floor, quick)?.run()
+}
+
+fn name_of(path: &str) -> String {
+    let name = match Path::new(path).file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => path.to_string(),
+    };
+    match path == C_DAEMON {
+        true => "C".to_string(),
+        false => name,
+    }
+}
+
+fn drive(program: &str, count: &str, kinds: &[&str]) -> io::Result<()> {
+    let count: usize = count.parse().map_err(io::Error::other)?;
+    let kind = |word: &&str| match *word {
+        "miss" => Ok(Kind::Miss),
+        "save_endp" => Ok(Kind::Save),
+        "find_endp" => Ok(Kind::Find),
+        "save_dest" => Ok(Kind::Bind),
+        "find_dest" => Ok(Kind::FindDest),
+        _ => Err(io::Error::other(format!("no kind of request: {word}"))),
+    };
+    let kinds = kinds.iter().map(kind).collect::<io::Result<Vec<Kind>>>()?;
+    let mut daemon = Contestant::new("", Path::new(program)).start()?;
+    let (dest, endp) = names(0);
+    let scripts = (0..count).map(|_| Script::new(&kinds, &dest, &endp));
+    daemon.run_scripts(scripts)?;
+    daemon.end()
+}

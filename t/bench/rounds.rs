@@ -1,0 +1,261 @@
+//! What is measured, in which order, and for how long.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::contestant::{stored_text, Contestant, Running, Sample};
+use super::harness::sys;
+use super::load::{names, Kind, Script};
+use super::table::{heading, line, Samples};
+
+/// The loads of the first tables.
+const LOADS: [(&str, &[Kind]); 3] = [
+    ("find_endp, nothing found", &[Kind::Miss]),
+    ("save_endp, find_endp", &[Kind::Save, Kind::Find]),
+    (
+        "save_endp, save_dest, find_dest",
+        &[Kind::Save, Kind::Bind, Kind::FindDest],
+    ),
+];
+
+/// Descriptors that a daemon needs besides sessions.
+const SPARE_FILES: usize = 200;
+
+/// How many sessions end at once.
+const EXPIRING: usize = 5000;
+
+/// Sessions under the endpoint that find_dest comes to last.
+const FOUND_MOST: usize = 100;
+
+/// All that is to be done.
+pub struct Bench {
+    contestants: Vec<Contestant>,
+    floor: Contestant,
+    open_files: usize,
+    rounds: usize,
+    time: Duration,
+    quick: bool,
+}
+
+impl Bench {
+    /// A short one, if it is to be quick.
+    pub fn new(contestants: Vec<Contestant>, floor: Contestant, quick: bool) -> io::Result<Bench> {
+        Ok(Bench {
+            contestants,
+            floor,
+            open_files: sys::open_files_limit()? as usize,
+            rounds: if quick { 3 } else { 9 },
+            time: Duration::from_millis(if quick { 40 } else { 120 }),
+            quick,
+        })
+    }
+
+    /// Measures, and prints as it goes.
+    pub fn run(&self) -> io::Result<()> {
+        println!(
+            "CPU is what the daemon uses, in microseconds per request or row of requests. Numbers\n\
+             are medians of {} rounds in which the daemons take turns; a : b is the ratio, with\n\
+             its least and greatest. Daemons and clients share one CPU, unless SPREAD=1 is set.",
+            self.rounds
+        );
+        if std::env::var_os("SPREAD").is_none() {
+            sys::stay_on_one_cpu()?;
+        }
+        self.clients()?;
+        self.sessions()?;
+        self.bindings()?;
+        self.expiry()?;
+        self.start_up()
+    }
+
+    fn names(&self, third: Option<&str>) -> Vec<String> {
+        let names = self.contestants.iter().map(|one| one.name.clone());
+        names.chain(third.map(str::to_string)).collect()
+    }
+
+    fn start(&self) -> io::Result<Vec<Running>> {
+        self.contestants.iter().map(Contestant::start).collect()
+    }
+
+    /// Each in turn, round after round.
+    fn rounds(
+        &self,
+        running: &mut [Running],
+        measure: impl FnMut(&mut Running) -> io::Result<Sample>,
+    ) -> io::Result<Vec<Samples>> {
+        self.some_rounds(self.rounds, running, measure)
+    }
+
+    fn some_rounds<T>(
+        &self,
+        rounds: usize,
+        running: &mut [T],
+        mut measure: impl FnMut(&mut T) -> io::Result<Sample>,
+    ) -> io::Result<Vec<Samples>> {
+        let mut columns: Vec<Samples> = running.iter().map(|_| Vec::new()).collect();
+        let warm_up = usize::from(rounds > 1);
+        for round in 0..rounds + warm_up {
+            for (one, samples) in running.iter_mut().zip(&mut columns) {
+                let sample = measure(one)?;
+                if round >= warm_up {
+                    samples.push(sample);
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    fn clients(&self) -> io::Result<()> {
+        let mut running = self.start()?;
+        running.push(self.floor.start()?);
+        let mut walls = Vec::new();
+        heading("CPU, by number of clients", &self.names(Some("floor")));
+        for (title, kinds) in LOADS {
+            println!("{title}");
+            for count in [1, 10, 100, 1000] {
+                for one in &mut running {
+                    one.connect(count)?;
+                }
+                let columns = self.rounds(&mut running, |one| one.measure(kinds, self.time))?;
+                line(
+                    &format!(
+                        "  {} {}",
+                        count,
+                        if count == 1 { "client" } else { "clients" }
+                    ),
+                    &columns,
+                    |sample| sample.cpu,
+                );
+                if count == 1 {
+                    walls.push((title, columns));
+                }
+            }
+        }
+        heading(
+            "Time on the wall, one client, in microseconds",
+            &self.names(Some("floor")),
+        );
+        for (title, columns) in walls {
+            line(title, &columns, |sample| sample.wall);
+        }
+        Ok(())
+    }
+
+    /// The third one is the first again, but with nothing cached.
+    fn sessions(&self) -> io::Result<()> {
+        let mut running = self.start()?;
+        running.push(self.contestants[0].start()?);
+        let memory = |running: &[Running]| -> io::Result<Vec<u64>> {
+            running.iter().map(Running::memory).collect()
+        };
+        let empty = memory(&running)?;
+        let mut full = Vec::new();
+        heading(
+            "CPU, one client, by number of cached sessions (`empty` is the first daemon without)",
+            &self.names(Some("empty")),
+        );
+        let most = self.open_files - SPARE_FILES;
+        let sizes = [100, 1000, 10_000, 50_000].map(|size: usize| size.min(most));
+        for &size in &sizes[..if self.quick { 3 } else { 4 }] {
+            println!(
+                "{size} cached{}",
+                if size == most {
+                    " (all that the limit of open files allows)"
+                } else {
+                    ""
+                }
+            );
+            for one in &mut running[..self.contestants.len()] {
+                one.fill(size)?;
+            }
+            for (title, kinds) in LOADS {
+                let columns = self.rounds(&mut running, |one| one.measure(kinds, self.time))?;
+                line(&format!("  {title}"), &columns, |sample| sample.cpu);
+            }
+            if size == sizes[2] {
+                full = memory(&running)?;
+            }
+        }
+        heading("Resident memory", &self.names(None));
+        let kib = |kib: &u64| vec![Sample::one(*kib as f64)];
+        let each = |(full, empty): (&u64, &u64)| {
+            let bytes = (full - empty) * 1024 / sizes[2] as u64;
+            let bytes = bytes - stored_text(sizes[2]) as u64;
+            vec![Sample::one(bytes as f64)]
+        };
+        let empty = &empty[..self.contestants.len()];
+        let columns: Vec<Samples> = empty.iter().map(kib).collect();
+        line("  nothing cached, KiB", &columns, |sample| sample.wall);
+        let columns: Vec<Samples> = full.iter().zip(empty).map(each).collect();
+        line(
+            "  each session beside its text, bytes",
+            &columns,
+            |sample| sample.wall,
+        );
+        Ok(())
+    }
+
+    fn bindings(&self) -> io::Result<()> {
+        heading(
+            "CPU of find_dest, by number of bindings, of which the last has a session",
+            &self.names(None),
+        );
+        let mut running = self.start()?;
+        let (dest, mut made) = (names(0).0, 0);
+        for count in [1, 100, 10_000] {
+            let bind = |number| Script::new(&[Kind::Bind], &dest, &names(number).1);
+            for one in &mut running {
+                one.run_scripts((made..count).map(bind))?;
+            }
+            made = count;
+            let last = names(count - 1).1;
+            let save = |_| Script::new(&[Kind::Save], "", &last);
+            let find = Rc::new(Script::new(&[Kind::FindDest], &dest, ""));
+            let columns = self.rounds(&mut running, |one| {
+                one.run_scripts((0..FOUND_MOST).map(save))?;
+                let mut finds = (0..FOUND_MOST).map(|_| find.clone());
+                one.measure_scripts(|_| finds.next())
+            })?;
+            line(&format!("  {count} bindings"), &columns, |sample| {
+                sample.cpu
+            });
+        }
+        Ok(())
+    }
+
+    /// While sessions end, one client asks all the time.
+    fn expiry(&self) -> io::Result<()> {
+        let sessions = EXPIRING.min(self.open_files - SPARE_FILES);
+        heading(
+            "Longest time between a request and its answer, in milliseconds",
+            &self.names(None),
+        );
+        let mut running = self.start()?;
+        let columns = self.some_rounds(self.rounds / 3, &mut running, |one| {
+            Ok(Sample::one(one.expire(sessions)?))
+        })?;
+        line(
+            &format!("  while {sessions} sessions end"),
+            &columns,
+            |sample| sample.wall,
+        );
+        Ok(())
+    }
+
+    /// From exec to the announcement that a client gets which waits already.
+    fn start_up(&self) -> io::Result<()> {
+        let mut contestants = self.contestants.clone();
+        contestants.push(self.floor.clone());
+        heading(
+            "From exec to the first announcement, in microseconds",
+            &self.names(Some("floor")),
+        );
+        let columns = self.some_rounds(self.rounds * 3, &mut contestants, |one| one.start_up())?;
+        line("  wall", &columns, |sample| sample.wall);
+        line("  CPU, fork and exec included", &columns, |sample| {
+            sample.cpu
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! The table: one line per load, ratios as the median of the rounds with the
+//! least and the greatest.
+
+use super::contestant::Sample;
+
+/// What the rounds gave for one contestant.
+pub type Samples = Vec<Sample>;
+
+/// A ratio with its spread.
+struct Ratio {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+/// Prints a heading, and what the columns are called.
+pub fn heading(title: &str, names: &[String]) {
+    println!("\n{title}");
+    let mut line = format!("{:38}", "");
+    for name in names {
+        line += &format!("{name:>9}");
+    }
+    for name in &names[1..] {
+        line += &format!("{:>22}", format!("{} : {name}", names[0]));
+    }
+    println!("{line}");
+}
+
+/// Prints one line: the medians of `value`, then the ratios of the first
+/// contestant to each of the others.
+pub fn line(title: &str, columns: &[Samples], value: impl Fn(&Sample) -> f64) {
+    let columns: Vec<Vec<f64>> = columns
+        .iter()
+        .map(|samples| samples.iter().map(&value).collect())
+        .collect();
+    let mut line = format!("{title:38}");
+    for values in &columns {
+        line += &format!("{:>9}", number(median(values.clone())));
+    }
+    for values in columns.iter().skip(1) {
+        let ratio = Ratio::of(&columns[0], values);
+        let (median, least, most) = (ratio.median, ratio.least, ratio.most);
+        line += &format!("{:>22}", format!("{median:.2} ({least:.2}..{most:.2})"));
+    }
+    println!("{line}");
+}
+
+impl Ratio {
+    fn of(ours: &[f64], others: &[f64]) -> Ratio {
+        let ratios: Vec<f64> = ours.iter().zip(others).map(|(a, b)| a / b).collect();
+        Ratio {
+            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            most: ratios.iter().copied().fold(0.0, f64::max),
+            median: median(ratios),
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Three digits say enough.
+fn number(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
