@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::harness::daemon::Daemon;
-use super::harness::master::Setup;
+use super::harness::master::{Setup, SCACHE_LINE};
 use super::harness::sys;
 use super::load::{names, run, Client, Kind, Script, ENDP_PROP};
 
@@ -21,6 +21,8 @@ pub struct Contestant {
     pub binary: PathBuf,
     /// Whether it is the floor, which takes other arguments.
     pub is_floor: bool,
+    /// Its line in master.cf.
+    pub line: &'static str,
 }
 
 /// A daemon that runs.
@@ -51,6 +53,7 @@ impl Contestant {
             name: name.to_string(),
             binary: binary.to_path_buf(),
             is_floor: false,
+            line: SCACHE_LINE,
         }
     }
 
@@ -58,6 +61,7 @@ impl Contestant {
         let limit = sys::open_files_limit()?;
         let setup = Setup::new()
             .binary(&self.binary)
+            .line(self.line)
             .without_stderr_log()
             .nofile(limit, limit)
             .main_cf("connection_cache_ttl_limit = 3000s")

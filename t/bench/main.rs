@@ -28,6 +28,9 @@ use rounds::Bench;
 /// Where the C daemon is when Postfix is installed.
 const C_DAEMON: &str = "/usr/lib/postfix/sbin/scache";
 
+/// Without -u: what looks at the daemon must be able to write in the end.
+const DRIVEN_LINE: &str = "scache unix - n n - 1 scache";
+
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -53,9 +56,8 @@ fn compare(words: &[&str]) -> io::Result<()> {
         contestants.push(Contestant::new("C", Path::new(C_DAEMON)));
     }
     let floor = Contestant {
-        name: "floor".to_string(),
-        binary: std::env::current_exe()?,
         is_floor: true,
+        ..Contestant::new("floor", &std::env::current_exe()?)
     };
     Bench::new(contestants, floor, quick)?.run()
 }
@@ -82,7 +84,11 @@ fn drive(program: &str, count: &str, kinds: &[&str]) -> io::Result<()> {
         _ => Err(io::Error::other(format!("no kind of request: {word}"))),
     };
     let kinds = kinds.iter().map(kind).collect::<io::Result<Vec<Kind>>>()?;
-    let mut daemon = Contestant::new("", Path::new(program)).start()?;
+    let contestant = Contestant {
+        line: DRIVEN_LINE,
+        ..Contestant::new("", Path::new(program))
+    };
+    let mut daemon = contestant.start()?;
     let (dest, endp) = names(0);
     let scripts = (0..count).map(|_| Script::new(&kinds, &dest, &endp));
     daemon.run_scripts(scripts)?;
