@@ -138,6 +138,16 @@ impl AttrScan {
             }
             self.stage = Stage::Name;
         }
+        // What should come comes nearly always; no need to copy it then.
+        if msg_verbose() == 0 {
+            if wanted == LIST_TERMINATOR && stream.skip_string(b"") {
+                return Some(self.count());
+            }
+            if stream.skip_string(wanted.as_bytes()) {
+                self.stage = Stage::Value;
+                return Some(self.count());
+            }
+        }
         let range = match get_text(stream, "name")? {
             Some(range) => range,
             None => return Some(-1),

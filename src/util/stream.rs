@@ -173,6 +173,19 @@ impl Stream {
         }
     }
 
+    /// Takes the next string if it is this one and all of it has been read;
+    /// else [`Stream::get_string`] says what it is.
+    pub fn skip_string(&mut self, text: &[u8]) -> bool {
+        let unread = &self.read_buf[self.unread.clone()];
+        let is_next = self.partial == 0
+            && unread.get(text.len()) == Some(&0)
+            && unread[..text.len()] == *text;
+        if is_next {
+            self.unread.start += text.len() + 1;
+        }
+        is_next
+    }
+
     /// The bytes of a string that [`Stream::get_string`] returned.
     pub fn string(&self, range: &Range<usize>) -> &[u8] {
         &self.strings[range.clone()]
