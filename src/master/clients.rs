@@ -15,7 +15,7 @@ use crate::util::event::{EventTag, Events};
 use crate::util::msg::msg_verbose;
 use crate::util::poller::Interest;
 use crate::util::slab::Slab;
-use crate::util::stream::{is_temporary, Input, Stream};
+use crate::util::stream::{is_temporary, Input, Room, Stream};
 use crate::util::strerror::strerror;
 use crate::util::timer::{TimerId, TimerQueue};
 use crate::util::watchdog::Watchdog;
@@ -104,6 +104,7 @@ pub struct Clients<S: MultiService> {
     master: MasterPipe,
     listeners: Vec<UnixListener>,
     clients: Slab<Client<S::Client>>,
+    room: Room,
     timeouts: TimerQueue<u32>,
     idle_deadline: Option<Instant>,
     /// How many descriptors belong neither to clients nor to the service.
@@ -168,6 +169,7 @@ impl<S: MultiService> Clients<S> {
             master,
             listeners,
             clients: Slab::default(),
+            room: Room::default(),
             timeouts: TimerQueue::default(),
             idle_deadline: None,
             own_fds,
@@ -262,7 +264,9 @@ impl<S: MultiService> Clients<S> {
             return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
         }
         let mut stream = Stream::new(socket.into(), self.path.clone());
+        stream.take_room(&mut self.room);
         self.service.connected(&mut stream);
+        stream.return_room(&mut self.room);
         self.clients.insert(Client {
             stream,
             wait: Wait::Request,
@@ -280,12 +284,16 @@ impl<S: MultiService> Clients<S> {
         let Some(client) = self.clients.get_mut(number) else {
             return Ok(());
         };
+        client.stream.take_room(&mut self.room);
         match client.wait {
             Wait::Request => {
                 client.stream.set_readable();
                 match client.stream.peek() {
                     Input::Ready(()) => notify(&mut self.master, MasterStatus::Taken)?,
-                    Input::Wait => return Ok(()),
+                    Input::Wait => {
+                        client.stream.return_room(&mut self.room);
+                        return Ok(());
+                    }
                     Input::None(_) => {
                         self.disconnect(number, now);
                         return Ok(());
@@ -296,6 +304,7 @@ impl<S: MultiService> Clients<S> {
             Wait::Output => {
                 client.stream.fflush();
                 if client.stream.has_unwritten() {
+                    client.stream.return_room(&mut self.room);
                     return Ok(());
                 }
             }
@@ -327,6 +336,7 @@ impl<S: MultiService> Clients<S> {
     /// A client was served; waits for what it has to do next.
     fn served(&mut self, number: u32, wait: Wait, now: Instant) -> Result<(), End> {
         let client = &mut self.clients[number];
+        client.stream.return_room(&mut self.room);
         client.wait = wait;
         if wait == Wait::Request {
             client.deadline = None;
@@ -361,9 +371,10 @@ impl<S: MultiService> Clients<S> {
 
     /// The original's `multi_server_disconnect()`.
     fn disconnect(&mut self, number: u32, now: Instant) {
-        let Some(client) = self.clients.remove(number) else {
+        let Some(mut client) = self.clients.remove(number) else {
             return;
         };
+        client.stream.return_room(&mut self.room);
         if msg_verbose() > 0 {
             msg_info!("connection closed fd {}", client.stream.as_fd().as_raw_fd());
         }

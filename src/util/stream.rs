@@ -42,13 +42,21 @@ pub enum Input<T> {
     None(NoInput),
 }
 
+/// Room for what is read and written, lent to the stream that is served now:
+/// the next one finds it in the processor's cache, and idle ones need none.
+#[derive(Debug, Default)]
+pub struct Room {
+    read_buf: Box<[u8]>,
+    write_buf: Vec<u8>,
+}
+
 /// A connection with its buffers.
 #[derive(Debug)]
 pub struct Stream {
     input: File,
     output: Option<File>,
     path: String,
-    read_buf: Box<[u8; STREAM_BUFSIZE]>,
+    read_buf: Box<[u8]>,
     unread: Range<usize>,
     strings: Vec<u8>,
     partial: usize,
@@ -67,7 +75,7 @@ impl Stream {
             input: File::from(socket),
             output: None,
             path,
-            read_buf: Box::new([0; STREAM_BUFSIZE]),
+            read_buf: Box::default(),
             unread: 0..0,
             strings: Vec::new(),
             partial: 0,
@@ -85,6 +93,26 @@ impl Stream {
         Stream {
             output: Some(File::from(output)),
             ..Stream::new(input, path)
+        }
+    }
+
+    /// Takes room, as far as the stream has none of its own.
+    pub fn take_room(&mut self, room: &mut Room) {
+        if self.read_buf.is_empty() {
+            self.read_buf = std::mem::take(&mut room.read_buf);
+        }
+        if self.write_buf.capacity() == 0 {
+            self.write_buf = std::mem::take(&mut room.write_buf);
+        }
+    }
+
+    /// Returns the room in which nothing is left.
+    pub fn return_room(&mut self, room: &mut Room) {
+        if self.unread.is_empty() && !self.read_buf.is_empty() {
+            room.read_buf = std::mem::take(&mut self.read_buf);
+        }
+        if self.write_buf.is_empty() && self.write_buf.capacity() > 0 {
+            room.write_buf = std::mem::take(&mut self.write_buf);
         }
     }
 
@@ -219,6 +247,9 @@ impl Stream {
     /// `vstream_fflush()`. A client that does not take it because it is gone
     /// shows when the next input is asked for.
     pub fn fflush(&mut self) {
+        if self.write_buf.is_empty() {
+            return;
+        }
         while !self.mute && self.has_unwritten() {
             let mut output = self.output.as_ref().unwrap_or(&self.input);
             match output.write(&self.write_buf[self.written..]) {
@@ -246,6 +277,9 @@ impl Stream {
     fn fill(&mut self) {
         if !self.take_readable() {
             return;
+        }
+        if self.read_buf.is_empty() {
+            self.read_buf = vec![0; STREAM_BUFSIZE].into();
         }
         match (&self.input).read(&mut self.read_buf[..]) {
             Ok(0) => self.end(NoInput::Eof),
