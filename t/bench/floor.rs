@@ -44,10 +44,11 @@ struct Floor {
     epoll: OwnedFd,
     clients: Vec<Option<Client>>,
     sessions: Vec<OwnedFd>,
+    served: bool,
     buffer: Box<[u8; 4096]>,
 }
 
-/// Serves until the status pipe says that master is gone.
+/// Serves until the last client or, says the status pipe, master is gone.
 pub fn main() -> io::Result<()> {
     // SAFETY: the bench has put a status pipe and a listening socket there for
     // this process, and nobody else in it uses them.
@@ -70,6 +71,9 @@ pub fn main() -> io::Result<()> {
                 fd => floor.serve(fd)?,
             }
         }
+        if floor.served && floor.clients.is_empty() {
+            return Ok(());
+        }
     }
 }
 
@@ -86,6 +90,7 @@ impl Floor {
             epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
             clients: Vec::new(),
             sessions: Vec::new(),
+            served: false,
             buffer: Box::new([0; 4096]),
         })
     }
@@ -114,6 +119,7 @@ impl Floor {
         let (mut stream, _) = listener.accept()?;
         self.watch(stream.as_fd())?;
         stream.write_all(&self.replies.announcement)?;
+        self.served = true;
         let number = stream.as_raw_fd() as usize;
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
@@ -126,7 +132,7 @@ impl Floor {
     }
 
     fn serve(&mut self, fd: RawFd) -> io::Result<()> {
-        let Some(client) = &mut self.clients[fd as usize] else {
+        let Some(Some(client)) = self.clients.get_mut(fd as usize) else {
             return Ok(());
         };
         let replies = &self.replies;
@@ -140,6 +146,12 @@ impl Floor {
         let mut input = &self.buffer[..count];
         if input.is_empty() {
             self.clients[fd as usize] = None;
+            self.clients.truncate(
+                self.clients
+                    .iter()
+                    .rposition(Option::is_some)
+                    .map_or(0, |last| last + 1),
+            );
             return Ok(());
         }
         if client.state == State::Ready {

@@ -33,7 +33,9 @@ const DRIVEN_LINE: &str = "scache unix - n n - 1 scache";
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // (cargo adds --bench.)
+    let words = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = words.filter(|word| *word != "--bench").collect();
     match words[..] {
         ["floor", ..] => floor::main(),
         ["drive", program, count, ref kinds @ ..] => drive(program, count, kinds),
@@ -43,9 +45,7 @@ fn main() -> io::Result<()> {
 
 fn compare(words: &[&str]) -> io::Result<()> {
     let quick = words.contains(&"quick");
-    let given = words
-        .iter()
-        .filter(|word| !word.starts_with("--") && **word != "quick");
+    let given = words.iter().filter(|word| **word != "quick");
     let mut contestants: Vec<Contestant> = given
         .map(|path| Contestant::new(&name_of(path), Path::new(path)))
         .collect();
