@@ -183,10 +183,12 @@ impl<S: MultiService> Clients<S> {
         let mut now = Instant::now();
         self.idle_deadline = Some(now + self.limits.max_idle);
         let end = loop {
-            self.events.wait(self.next_deadline(), now)?;
+            let deadline = self.next_deadline();
+            self.events.wait(deadline, now)?;
             now = Instant::now();
             watchdog.pat();
-            if let Err(end) = self.round(now) {
+            let is_due = deadline.is_some_and(|deadline| deadline <= now);
+            if let Err(end) = self.round(now, is_due) {
                 break end;
             }
         };
@@ -202,14 +204,20 @@ impl<S: MultiService> Clients<S> {
 
     /// What is ready comes before what is late: after this process has been
     /// stopped for a while, a client that has long done its part is not late.
-    fn round(&mut self, now: Instant) -> Result<(), End> {
-        self.service.timers(now);
+    /// Timers are looked at when one was due.
+    fn round(&mut self, now: Instant, is_due: bool) -> Result<(), End> {
+        if is_due {
+            self.service.timers(now);
+        }
         while let Some(tag) = self.events.next_ready() {
             match tag {
                 Tag::Master => return Err(End::MasterGone),
                 Tag::Listener(index) => self.accept(index, now),
                 Tag::Client(number) => self.client_ready(number, now)?,
             }
+        }
+        if !is_due {
+            return Ok(());
         }
         while let Some(number) = self.timeouts.pop_due(now) {
             self.client_late(number, now)?;

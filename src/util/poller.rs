@@ -110,7 +110,9 @@ impl Ready {
         use std::os::fd::AsFd;
 
         let timeout = timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            let rest = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+            let time = timeout.as_secs().saturating_mul(1000).saturating_add(rest);
+            i32::try_from(time).unwrap_or(i32::MAX)
         });
         let fd = poller.as_fd().as_raw_fd();
         // SAFETY: the buffer is as long as it is said to be, and outlives the call.
