@@ -213,14 +213,14 @@ impl<S: MultiService> Clients<S> {
             match tag {
                 Tag::Master => return Err(End::MasterGone),
                 Tag::Listener(index) => self.accept(index, now),
-                Tag::Client(number) => self.client_ready(number, now)?,
+                Tag::Client(number) => self.with_room(number, now, Self::client_ready)?,
             }
         }
         if !is_due {
             return Ok(());
         }
         while let Some(number) = self.timeouts.pop_due(now) {
-            self.client_late(number, now)?;
+            self.with_room(number, now, Self::client_late)?;
         }
         match self.idle_deadline {
             Some(deadline) if deadline <= now => Err(End::Idle),
@@ -272,7 +272,6 @@ impl<S: MultiService> Clients<S> {
             return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
         }
         let mut stream = Stream::new(socket.into(), self.path.clone());
-        stream.take_room(&mut self.room);
         self.service.connected(&mut stream);
         stream.return_room(&mut self.room);
         self.clients.insert(Client {
@@ -286,22 +285,35 @@ impl<S: MultiService> Clients<S> {
         self.idle_deadline = None;
     }
 
+    /// Does something with a client that has room to read and write meanwhile.
+    fn with_room(
+        &mut self,
+        number: u32,
+        now: Instant,
+        what: fn(&mut Self, u32, Instant) -> Result<(), End>,
+    ) -> Result<(), End> {
+        if let Some(client) = self.clients.get_mut(number) {
+            client.stream.borrow_room(&mut self.room);
+        }
+        what(self, number, now)?;
+        if let Some(client) = self.clients.get_mut(number) {
+            client.stream.return_room(&mut self.room);
+        }
+        Ok(())
+    }
+
     /// The original's `multi_server_execute()`.
     fn client_ready(&mut self, number: u32, now: Instant) -> Result<(), End> {
         let turn = self.turn(now);
         let Some(client) = self.clients.get_mut(number) else {
             return Ok(());
         };
-        client.stream.take_room(&mut self.room);
         match client.wait {
             Wait::Request => {
                 client.stream.set_readable();
                 match client.stream.peek() {
                     Input::Ready(()) => notify(&mut self.master, MasterStatus::Taken)?,
-                    Input::Wait => {
-                        client.stream.return_room(&mut self.room);
-                        return Ok(());
-                    }
+                    Input::Wait => return Ok(()),
                     Input::None(_) => {
                         self.disconnect(number, now);
                         return Ok(());
@@ -312,7 +324,6 @@ impl<S: MultiService> Clients<S> {
             Wait::Output => {
                 client.stream.fflush();
                 if client.stream.has_unwritten() {
-                    client.stream.return_room(&mut self.room);
                     return Ok(());
                 }
             }
@@ -344,7 +355,6 @@ impl<S: MultiService> Clients<S> {
     /// A client was served; waits for what it has to do next.
     fn served(&mut self, number: u32, wait: Wait, now: Instant) -> Result<(), End> {
         let client = &mut self.clients[number];
-        client.stream.return_room(&mut self.room);
         client.wait = wait;
         if wait == Wait::Request {
             client.deadline = None;

@@ -96,8 +96,8 @@ impl Stream {
         }
     }
 
-    /// Takes room, as far as the stream has none of its own.
-    pub fn take_room(&mut self, room: &mut Room) {
+    /// Borrows room, as far as the stream has none of its own.
+    pub fn borrow_room(&mut self, room: &mut Room) {
         if self.read_buf.is_empty() {
             self.read_buf = std::mem::take(&mut room.read_buf);
         }
@@ -109,6 +109,7 @@ impl Stream {
     /// Returns the room in which nothing is left.
     pub fn return_room(&mut self, room: &mut Room) {
         if self.unread.is_empty() && !self.read_buf.is_empty() {
+            self.unread = 0..0;
             room.read_buf = std::mem::take(&mut self.read_buf);
         }
         if self.write_buf.is_empty() && self.write_buf.capacity() > 0 {
