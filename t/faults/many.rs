@@ -113,5 +113,6 @@ fn again_and_again(daemon: &Daemon, load: impl Fn()) {
     start.is_back(daemon, 8192);
     let before = Before::of(daemon);
     load();
-    before.is_back(daemon, 256);
+    // The allocator has ups and downs; 10,000 times 110 bytes would show.
+    before.is_back(daemon, 1024);
 }
