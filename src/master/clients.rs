@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::master_proto::{MasterPipe, MasterStatus};
 use crate::util::event::{EventTag, Events};
 use crate::util::msg::msg_verbose;
+use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
 use crate::util::slab::Slab;
 use crate::util::stream::{is_temporary, Input, Room, Stream};
@@ -345,6 +346,11 @@ impl<S: MultiService> Clients<S> {
             .map(|deadline| self.timeouts.request(deadline, number));
         if client.timer.is_some() || client.deadline.is_none() {
             return Ok(());
+        }
+        // One wait reports so many and no more: this one may have done its part.
+        let input = client.stream.as_fd();
+        if client.wait == Wait::Input && read_wait(input, Duration::ZERO).unwrap_or(false) {
+            return self.client_ready(number, now);
         }
         let wait = self
             .service
