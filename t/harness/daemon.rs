@@ -78,11 +78,14 @@ impl Daemon {
         status: UnixStream,
         entry: &Entry,
     ) -> Daemon {
-        let started = Instant::now();
-        let stderr = child.stderr.take().expect("stderr is a pipe");
+let started = Instant::now();
         let log = Arc::new(Log::default());
-        let collector = Arc::clone(&log);
-        std::thread::spawn(move || collector.collect(stderr));
+        if let Some(stderr) = child.stderr.take() {
+            let collector = Arc::clone(&log);
+            std::thread::spawn(move || collector.collect(stderr));
+        } else {
+            log.lock().ended = true;
+        }
         Daemon {
             child,
             directory,

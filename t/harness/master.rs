@@ -218,7 +218,18 @@ impl Setup {
         self.start_with(Stdio::from(stdio.try_clone()?), Some(stdio))
     }
 
+    /// Starts the daemon with a log that nobody reads; the pipe it goes to.
+    pub fn start_unheard(self) -> io::Result<(Daemon, OwnedFd)> {
+        let (read, write) = sys::pipe()?;
+        let daemon = self.start_to(Stdio::null(), None, Stdio::from(write))?;
+        Ok((daemon, read))
+    }
+
     fn start_with(self, stdin: Stdio, stdout: Option<OwnedFd>) -> io::Result<Daemon> {
+        self.start_to(stdin, stdout, Stdio::piped())
+    }
+
+    fn start_to(self, stdin: Stdio, stdout: Option<OwnedFd>, stderr: Stdio) -> io::Result<Daemon> {
         fs::metadata(&self.binary).map_err(|error| self.cannot_run(error))?;
         let directory = Directory::new()?;
         self.populate(directory.path())?;
@@ -234,7 +245,7 @@ impl Setup {
             .map(sys::moved_up)
             .collect::<io::Result<Vec<_>>>()?;
         let mut command = self.command(directory.path());
-        command.stdin(stdin).stderr(Stdio::piped());
+        command.stdin(stdin).stderr(stderr);
         command.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
         sys::hand_over(&mut command, &fds, self.nofile);
         let child = command.spawn().map_err(|error| self.cannot_run(error))?;

@@ -1,0 +1,213 @@
+//! Time: the wall clock that jumps, a process that is stopped for a while, and
+//! the watchdog.
+
+mod harness;
+#[path = "faults/help.rs"]
+#[allow(dead_code)]
+mod help;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::client::{list, Client};
+use harness::daemon::Daemon;
+use help::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Stops the daemon for a while.
+fn stop_for(daemon: &Daemon, time: Duration) {
+    daemon.signal(libc::SIGSTOP).expect("stop");
+    std::thread::sleep(time);
+    daemon.signal(libc::SIGCONT).expect("go on");
+}
+
+#[test]
+fn after_a_stop_longer_than_its_time_a_session_is_gone_and_clients_are_served() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let ((short, its_end), (long, _other)) = (session(), session());
+    save(&mut client, 1, "e", "short", &short);
+    save(&mut client, 100, "e", "long", &long);
+    drop(short);
+    stop_for(&daemon, SECOND * 2);
+    let (prop, _) = find(&mut client, "e").expect("the session that lives longer");
+    assert_eq!(prop, "long");
+    closed(&its_end);
+}
+
+/// More clients than one wait reports, each of which sent the rest of its
+/// request while the daemon was stopped for longer than ipc_timeout.
+#[test]
+fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
+    let daemon = setup().main_cf("ipc_timeout = 3s").start().expect("start");
+    let request = list("request=find_endp label=nothing .");
+    let (begin, rest) = request.split_at(5);
+    let mut crowd: Vec<Client> = (0..250).map(|_| connect(&daemon)).collect();
+    for client in &mut crowd {
+        client.send(begin).expect("send");
+    }
+    for client in &crowd {
+        client.drained().expect("drained");
+    }
+    daemon.signal(libc::SIGSTOP).expect("stop");
+    for client in &mut crowd {
+        client.send(rest).expect("send");
+    }
+    std::thread::sleep(SECOND * 4);
+    daemon.signal(libc::SIGCONT).expect("go on");
+    for client in &mut crowd {
+        assert_eq!(
+            client.receive_list().expect("reply"),
+            list("status=2 property= .")
+        );
+    }
+    assert!(!daemon.log().iter().any(|line| line.contains("timeout")));
+}
+
+#[test]
+fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
+    let daemon = setup()
+        .main_cf("daemon_timeout = 1s")
+        .start()
+        .expect("start");
+    let mut client = connect(&daemon);
+    std::thread::sleep(SECOND * 4);
+    answers(&mut client);
+    stop_for(&daemon, SECOND * 3);
+    answers(&mut client);
+    drop(client);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+}
+
+/// A loop hangs when it logs to a pipe that nobody reads.
+#[test]
+fn the_watchdog_ends_a_loop_that_hangs() {
+    let setup = setup()
+        .main_cf("daemon_timeout = 1s")
+        .option("-v")
+        .option("-v");
+    let (daemon, _pipe) = setup.start_unheard().expect("start");
+    let mut client = daemon.connect().expect("connect");
+    let start = Instant::now();
+    while client
+        .send_list("request=find_endp label=nothing .")
+        .is_ok()
+    {
+        assert!(start.elapsed() < SECOND * 60, "the daemon goes on and on");
+        client.pending(SECOND / 100).expect("receive");
+        if client.has_ended() {
+            break;
+        }
+    }
+    let ended = daemon.wait().expect("to have ended");
+    let status = ended.status_text();
+    assert!(status == "exit 1" || status == "signal 14", "{status}");
+}
+
+/// The daemon under an interposed clock: time(2), gettimeofday(2) and
+/// CLOCK_REALTIME say what a file says they are off by.
+#[test]
+fn a_wall_clock_that_jumps_changes_no_life_time() {
+    let Some(shim) = Shim::build() else {
+        println!("SKIPPED: no cc, so the wall clock cannot be set back and forth");
+        return;
+    };
+    shim.off_by(0);
+    let setup = setup()
+        .env("LD_PRELOAD", &shim.library())
+        .env("CLOCK_OFFSET", &shim.offset());
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let ((file, its_end), (short, short_end)) = (session(), session());
+    for (number, jump) in [100_000, -100_000, 5, -5].into_iter().enumerate() {
+        let endp = format!("e{number}");
+        save(&mut client, 100, &endp, "p", &file);
+        shim.off_by(jump);
+        answers(&mut client);
+        assert!(is_held(&its_end));
+        find(&mut client, &endp).expect("its time is not over");
+    }
+    shim.off_by(0);
+    let start = Instant::now();
+    save(&mut client, 2, "e", "p", &short);
+    drop(short);
+    shim.off_by(-1000);
+    let life = closed(&short_end) - start;
+    assert!(life >= SECOND * 2 && life < SECOND * 8, "{life:?}");
+    drop(client);
+    shim.off_by(90_000);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+}
+
+/// The interposed clock: a library built for the test.
+struct Shim(PathBuf);
+
+impl Shim {
+    fn build() -> Option<Shim> {
+        let directory = std::env::temp_dir().join(format!("scache-clock-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).ok()?;
+        let shim = Shim(directory);
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/t/clock/wall_clock.c");
+        let mut cc = Command::new("cc");
+        cc.args([
+            "-shared",
+            "-fPIC",
+            "-O",
+            "-o",
+            &shim.library(),
+            source,
+            "-ldl",
+        ]);
+        cc.status().ok()?.success().then_some(shim)
+    }
+
+    fn library(&self) -> String {
+        self.0.join("wall_clock.so").display().to_string()
+    }
+
+    fn offset(&self) -> String {
+        self.0.join("offset").display().to_string()
+    }
+
+    fn off_by(&self, seconds: i64) {
+        std::fs::write(self.offset(), format!("{seconds}\n")).expect("write");
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The shim does what it is for, or the test above shows nothing.
+#[test]
+fn the_interposed_clock_jumps() {
+    let Some(shim) = Shim::build() else {
+        return println!("SKIPPED: no cc");
+    };
+    shim.off_by(-1_000_000_000);
+    let mut date = Command::new("date")
+        .arg("+%s")
+        .env("LD_PRELOAD", shim.library())
+        .env("CLOCK_OFFSET", shim.offset())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("date");
+    let mut text = String::new();
+    BufReader::new(date.stdout.take().expect("a pipe"))
+        .read_line(&mut text)
+        .expect("read");
+    date.wait().expect("wait");
+    let now = std::time::UNIX_EPOCH
+        .elapsed()
+        .expect("after 1970")
+        .as_secs();
+    let shown: u64 = text.trim().parse().expect("a number");
+    assert!(now - shown > 999_000_000, "{shown}");
+}

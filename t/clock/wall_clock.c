@@ -1,0 +1,55 @@
+/*
+ * A wall clock that is off by as many seconds as the file $CLOCK_OFFSET says.
+ * The monotonic clock is left alone.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static long offset(void)
+{
+    static int fd = -1;
+    char text[32] = "";
+
+    /* Opened once: the program may be in a jail, or another user, later. */
+    if (fd < 0)
+        fd = open(getenv("CLOCK_OFFSET"), O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0)
+        return 0;
+    return atol(text);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, now);
+
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        now->tv_sec += offset();
+    return result;
+}
+
+int gettimeofday(struct timeval *now, void *zone)
+{
+    struct timespec time;
+
+    (void) zone;
+    clock_gettime(CLOCK_REALTIME, &time);
+    now->tv_sec = time.tv_sec;
+    now->tv_usec = time.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *now)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time);
+    if (now)
+        *now = time.tv_sec;
+    return time.tv_sec;
+}
