@@ -78,7 +78,7 @@ impl Daemon {
         status: UnixStream,
         entry: &Entry,
     ) -> Daemon {
-let started = Instant::now();
+        let started = Instant::now();
         let log = Arc::new(Log::default());
         if let Some(stderr) = child.stderr.take() {
             let collector = Arc::clone(&log);
