@@ -185,6 +185,11 @@ impl Client {
         self.ended
     }
 
+    /// A descriptor that has come, whatever bytes came with it.
+    pub fn take_fd(&mut self) -> Option<OwnedFd> {
+        self.fds.pop_front()
+    }
+
     /// Says that no more will be sent; what comes can still be received.
     pub fn half_close(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)

@@ -1,0 +1,415 @@
+//! Random exchanges with the C daemon and with this one, in lock-step: every
+//! reply, every descriptor and every log line must be the same.
+//!
+//! `SCACHE` names the C daemon, `SEED` repeats a run, the first argument says
+//! how many exchanges (2000). What the daemons do differently on purpose is
+//! left out: see `lost()`.
+
+mod harness;
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use harness::client::{list, Client, PATIENCE};
+use harness::daemon::Daemon;
+use harness::master::Setup;
+use harness::random::Random;
+use harness::sys;
+
+/// So many exchanges with one pair of daemons.
+const BATCH: usize = 500;
+
+/// What came: bytes, and the identities of descriptors.
+type Came = (Vec<u8>, Vec<(u64, u64)>);
+
+/// One daemon and our connections to it.
+struct Side {
+    daemon: Daemon,
+    clients: Vec<Client>,
+}
+
+impl Side {
+    fn start(binary: &Path) -> Side {
+        let setup = Setup::new().binary(binary);
+        let daemon = setup
+            .main_cf("connection_cache_ttl_limit = 10000s")
+            .start()
+            .expect("start");
+        Side {
+            daemon,
+            clients: Vec::new(),
+        }
+    }
+
+    /// Waits until the daemon has read everything and sleeps.
+    fn quiet(&mut self) {
+        // (The C daemon says so much that it would have to wait for us.)
+        while self.daemon.status(Duration::ZERO).expect("status").is_some() {}
+        let start = Instant::now();
+        let mut before = None;
+        loop {
+            let unread = |client: &Client| sys::unread_by_peer(client.as_fd()).unwrap_or(0) > 0;
+            let now = self.sleeping();
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no rest: {now:?} {:?} {:?} unread {:?}",
+                fs::read_link(format!("/proc/{}/exe", self.daemon.pid())),
+                self.daemon.log().last(),
+                self.clients.iter().map(unread).collect::<Vec<_>>()
+            );
+            if now.is_some() && now == before && !self.clients.iter().any(unread) {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// How often it has gone to sleep, if it sleeps.
+    fn sleeping(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let sleeps = field("State:")?.trim_start().starts_with('S');
+        let count = field("voluntary_ctxt_switches:")?.trim().parse().ok();
+        count.filter(|_| sleeps)
+    }
+
+    fn send(&mut self, who: usize, bytes: &[u8], fds: &[BorrowedFd]) {
+        // (A daemon that has gone shows in what is received.)
+        let _ = self.clients[who].send_fds(fds, bytes);
+    }
+
+    fn came(&mut self, who: usize) -> Came {
+        self.quiet();
+        let client = &mut self.clients[who];
+        let mut fds = Vec::new();
+        let (bytes, _) = client.pending(Duration::ZERO).expect("receive");
+        let length = bytes.len();
+        let bytes = client.receive_bytes(length).expect("just came");
+        while let Some(fd) = client.take_fd() {
+            fds.push(sys::identity_of(&fd));
+        }
+        (bytes, fds)
+    }
+}
+
+/// Both daemons.
+struct Pair {
+    c: Side,
+    port: Side,
+    files: Vec<UnixStream>,
+    history: Vec<String>,
+    /// Sessions that the C daemon closed and this one has still.
+    lost: usize,
+    /// Writes that were compared.
+    writes: usize,
+}
+
+impl Pair {
+    fn connect(&mut self) {
+        for side in [&mut self.c, &mut self.port] {
+            side.clients.push(side.daemon.connect().expect("connect"));
+        }
+        let last = self.c.clients.len() - 1;
+        self.compare(last);
+    }
+
+    /// One client goes, a new one comes in its place.
+    fn reconnect(&mut self, who: usize) {
+        self.history.push(format!("{who} reconnects"));
+        for side in [&mut self.c, &mut self.port] {
+            drop(side.clients.swap_remove(who));
+            side.quiet();
+        }
+        self.connect();
+    }
+
+    fn send(&mut self, who: usize, bytes: &[u8], fds: &[usize]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(bytes).replace('\0', "\\0");
+        self.history.push(format!("{who}> {text} fds {fds:?}"));
+        self.writes += 1;
+        let fds: Vec<BorrowedFd> = fds.iter().map(|&fd| self.files[fd].as_fd()).collect();
+        self.c.send(who, bytes, &fds);
+        self.port.send(who, bytes, &fds);
+        self.compare(who)
+    }
+
+    fn compare(&mut self, who: usize) -> Vec<u8> {
+        if std::env::var_os("SHOW").is_some() {
+            println!("{}", self.history.last().map_or("", String::as_str));
+        }
+        let (c, port) = (self.c.came(who), self.port.came(who));
+        let text = String::from_utf8_lossy(&c.0).replace('\0', "\\0");
+        self.history.push(format!("{who}< {text} and {:?}", c.1));
+        let from = self.history.len().saturating_sub(30);
+        assert!(
+            c == port,
+            "{}\nhere: {port:?}",
+            self.history[from..].join("\n")
+        );
+        c.0
+    }
+
+    fn end(self) {
+        let logs = [self.c, self.port].map(|side| {
+            drop(side.clients);
+            let ended = side.daemon.end().expect("end");
+            assert_eq!(ended.status_text(), "exit 0");
+            let lines = ended.log.iter();
+            lines
+                .filter_map(|line| masked(line, self.lost > 0))
+                .collect::<Vec<String>>()
+        });
+        let [c, port] = &logs;
+        if let Some(at) = (0..c.len().max(port.len())).find(|&at| c.get(at) != port.get(at)) {
+            let from = self.history.len().saturating_sub(60);
+            println!("{}", self.history[from..].join("\n"));
+            panic!(
+                "log line {at}:\nC    {:?}\nhere {:?}",
+                c.get(at),
+                port.get(at)
+            );
+        }
+    }
+}
+
+/// A log line without what may differ: times, and reasons where there is none;
+/// and, where a session was lost, how many there were.
+fn masked(line: &str, lost: bool) -> Option<String> {
+    if lost && line.contains("max simultaneous") {
+        return None;
+    }
+    let cut = ["start interval", "file descriptor:"];
+    let at = cut
+        .iter()
+        .find_map(|text| Some(line.find(text)? + text.len()));
+    Some(line[..at.unwrap_or(line.len())].to_string())
+}
+
+/// One exchange.
+fn exchange(pair: &mut Pair, random: &mut Random) {
+    let who = random.below(pair.c.clients.len());
+    let endp = format!("e{}", random.below(5));
+    let dest = format!("d{}", random.below(4));
+    let prop = random
+        .pick(&["", "p", "q", "a=b", "\u{e9}\t\\", "0123456789"])
+        .to_string();
+    match random.below(16) {
+        0..4 => save(pair, who, random, "500", &endp, &prop, 0),
+        4..6 => find(
+            pair,
+            who,
+            &format!("request\0find_endp\0label\0{endp}\0\0"),
+            "dummy= .",
+        ),
+        6 | 7 => {
+            let text = format!("request\0save_dest\0ttl\0900\0label\0{dest}\0property\0{prop}\0");
+            pair.send(who, format!("{text}label\0{endp}\0\0").as_bytes(), &[]);
+        }
+        8 | 9 => find(
+            pair,
+            who,
+            &format!("request\0find_dest\0label\0{dest}\0\0"),
+            "dummy= .",
+        ),
+        10 => {
+            let numbers = [
+                "0",
+                "-1",
+                "x",
+                "",
+                "2x",
+                " 500",
+                "+700",
+                "4294967796",
+                "18446744073709551615",
+                "99999999999999999999",
+                "-4294966000",
+                "0x10",
+                "700 ",
+                "\t\u{b}700",
+            ];
+            let (ttl, way) = (*random.pick(&numbers), random.below(5));
+            save(pair, who, random, ttl, &endp, &prop, way);
+            pair.reconnect(who);
+        }
+        11 => lost(pair, who, random),
+        12 => {
+            let second = *random.pick(&["dumb= .", "dummy=x y= .", ".", "request=x ."]);
+            find(
+                pair,
+                who,
+                &format!("request\0find_endp\0label\0{endp}\0\0"),
+                second,
+            );
+            pair.reconnect(who);
+        }
+        13 | 14 => broken(pair, who, random),
+        _ => soup(pair, who, random),
+    }
+}
+
+/// save_endp; `way` is how the descriptor is sent.
+fn save(
+    pair: &mut Pair,
+    who: usize,
+    random: &mut Random,
+    ttl: &str,
+    endp: &str,
+    prop: &str,
+    way: usize,
+) {
+    let text = format!("request\0save_endp\0ttl\0{ttl}\0label\0{endp}\0property\0{prop}\0\0");
+    if pair.send(who, text.as_bytes(), &[]) != list("dummy= .") {
+        return;
+    }
+    let file = random.below(pair.files.len());
+    match way {
+        0 | 1 => pair.send(who, b"\0", &[file]),
+        2 => pair.send(who, b"\0", &[]),
+        3 => pair.send(who, b"x", &[file]),
+        _ => pair.send(who, b"\0", &[file, (file + 1) % 8]),
+    };
+}
+
+/// find_endp or find_dest to its end, which is this list.
+fn find(pair: &mut Pair, who: usize, request: &str, end: &str) {
+    if pair
+        .send(who, request.as_bytes(), &[])
+        .starts_with(b"status\x000\0")
+    {
+        pair.send(who, &list("dummy= ."), &[]);
+        pair.send(who, &list(end), &[]);
+    }
+}
+
+/// A hand-over that fails: the C daemon closes the session, this one keeps
+/// it. Nobody asks for it again.
+fn lost(pair: &mut Pair, who: usize, random: &mut Random) {
+    pair.lost += 1;
+    let endp = format!("lost{}", pair.lost);
+    save(pair, who, random, "500", &endp, "p", 0);
+    pair.send(
+        who,
+        format!("request\0find_endp\0label\0{endp}\0\0").as_bytes(),
+        &[],
+    );
+    let wrong = *random.pick(&["dumb= .", "request=find_endp label=x .", "dummy= x= .", "."]);
+    pair.send(who, &list(wrong), &[]);
+    pair.reconnect(who);
+}
+
+/// A good request with something wrong in it, in one to three pieces.
+fn broken(pair: &mut Pair, who: usize, random: &mut Random) {
+    let mut bytes = Vec::new();
+    for _ in 0..1 + random.below(2) {
+        bytes.extend(list(random.pick::<&str>(&[
+            "request=save_endp ttl=500 label=z property=p .",
+            "request=find_endp label=nothing .",
+            "request=save_dest ttl=500 label=z property=p label=z .",
+            "request=find_dest label=nothing .",
+            "dummy= .",
+        ])));
+    }
+    for _ in 0..random.below(3) {
+        let at = random.below(bytes.len());
+        match random.below(4) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, *random.pick(&[0, b'x', 0xff, b'='])),
+            2 => bytes[at] = random.next() as u8,
+            _ => bytes.truncate(at + 1),
+        }
+        if bytes.is_empty() {
+            return;
+        }
+    }
+    // A digit less makes a time to live that ends while we look.
+    if bytes
+        .windows(5)
+        .any(|w| w.starts_with(b"ttl\0") && w[4] != b'5')
+    {
+        return;
+    }
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let (piece, more) = rest.split_at(1 + random.below(rest.len()));
+        let fds: &[usize] = if random.one_in(6) { &[0] } else { &[] };
+        let came = pair.send(who, piece, fds);
+        rest = more;
+        if came.ends_with(&list("dummy= .")) && random.one_in(2) {
+            pair.send(who, b"\0", &[random.below(8)]);
+        }
+    }
+    pair.reconnect(who);
+}
+
+/// Names and values in any order.
+fn soup(pair: &mut Pair, who: usize, random: &mut Random) {
+    let mut bytes = Vec::new();
+    for _ in 0..1 + random.below(8) {
+        let long = "l".repeat(random.below(6000));
+        bytes.extend_from_slice(
+            random
+                .pick(&[
+                    "request",
+                    "find_endp",
+                    "save_dest",
+                    "label",
+                    "property",
+                    "dummy",
+                    "",
+                    "",
+                    "y",
+                    "ttl",
+                    "-1",
+                    &long,
+                ])
+                .as_bytes(),
+        );
+        bytes.push(0);
+    }
+    pair.send(who, &bytes, &[]);
+    pair.reconnect(who);
+}
+
+fn main() -> ExitCode {
+    let Some(c_daemon) = std::env::var_os("SCACHE") else {
+        println!("SKIPPED: SCACHE does not name the C daemon");
+        return ExitCode::SUCCESS;
+    };
+    let count = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2000);
+    let seed = Random::seed();
+    let (start, mut done, mut writes) = (Instant::now(), 0, 0);
+    while done < count {
+        let mut random = Random::new(seed + (done / BATCH) as u64);
+        let mut pair = Pair {
+            c: Side::start(Path::new(&c_daemon)),
+            port: Side::start(Path::new(env!("CARGO_BIN_EXE_scache"))),
+            files: (0..4)
+                .flat_map(|_| <[_; 2]>::from(UnixStream::pair().expect("pair")))
+                .collect(),
+            history: Vec::new(),
+            lost: 0,
+            writes: 0,
+        };
+        (0..3).for_each(|_| pair.connect());
+        for _ in 0..BATCH.min(count - done) {
+            exchange(&mut pair, &mut random);
+            done += 1;
+        }
+        writes += pair.writes;
+        println!("batch of seed {} done", seed + ((done - 1) / BATCH) as u64);
+        pair.end();
+    }
+    println!(
+        "{done} exchanges, {writes} writes compared in {:?}",
+        start.elapsed()
+    );
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,32 @@
+//! Any text as main.cf: it is read and every parameter is looked up, or there
+//! is a message that says what is wrong.
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use scache::global::mail_conf::MailConf;
+use scache::global::mail_params::{mail_params_init, scache_params_init};
+
+fuzz_target!(|text: &[u8]| {
+    // A macro that names another twice doubles its length, and a chain of
+    // those is without end in the original as well.
+    if text.iter().filter(|&&byte| byte == b'$').count() > 8 {
+        return;
+    }
+    let directory = std::env::temp_dir().join(format!("scache-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("mkdir");
+    std::fs::write(directory.join("main.cf"), text).expect("write");
+    let _ = read(&directory);
+    let mut conf = MailConf::new(&directory);
+    let _ = conf.eval(text);
+    let _ = conf.update_option(text);
+});
+
+fn read(directory: &Path) -> Result<(), String> {
+    let mut conf = MailConf::new(directory);
+    conf.load()?;
+    mail_params_init(&mut conf)?;
+    scache_params_init(&mut conf)?;
+    Ok(())
+}
