@@ -6,8 +6,9 @@ mod replay;
 
 use std::path::Path;
 
+use harness::kind::Kind;
 use harness::master::{self, Setup};
-use replay::script::{Kind, Script};
+use replay::script::Script;
 use replay::{text, verdict};
 
 /// A good conversation, to be spoilt.

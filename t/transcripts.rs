@@ -16,8 +16,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
+use harness::kind::Kind;
 use harness::master::{self, Setup};
-use replay::script::{Kind, Script};
+use replay::script::Script;
 use replay::{record, verdict};
 
 /// What the environment asks for.

@@ -3,10 +3,9 @@
 //! tells of it.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ExitStatus};
@@ -65,7 +64,7 @@ struct LogState {
 pub struct Daemon {
     child: Child,
     directory: Directory,
-    status_pipe: Option<UnixStream>,
+    status_pipe: Option<File>,
     entry: Entry,
     log: Arc<Log>,
     started: Instant,
@@ -75,7 +74,7 @@ impl Daemon {
     pub(super) fn new(
         mut child: Child,
         directory: Directory,
-        status: UnixStream,
+        status: OwnedFd,
         entry: &Entry,
     ) -> Daemon {
         let started = Instant::now();
@@ -89,7 +88,7 @@ impl Daemon {
         Daemon {
             child,
             directory,
-            status_pipe: Some(status),
+            status_pipe: Some(File::from(status)),
             entry: entry.clone(),
             log,
             started,
@@ -155,8 +154,13 @@ impl Daemon {
 
     /// Master goes away: closes the status pipe and waits for the exit.
     pub fn end(mut self) -> io::Result<Ended> {
-        self.status_pipe = None;
+        self.lose_master();
         self.wait()
+    }
+
+    /// Master goes away: closes the status pipe.
+    pub fn lose_master(&mut self) {
+        self.status_pipe = None;
     }
 
     /// Waits for an exit of its own accord.
@@ -280,7 +284,8 @@ impl Daemon {
             .ok_or_else(|| io::Error::other("no run time"))
     }
 
-    fn proc(&self, name: &str) -> PathBuf {
+    /// That file about it in /proc.
+    pub fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.pid().to_string()).join(name)
     }
 }

@@ -103,6 +103,7 @@ pub struct Setup {
     env: Vec<(OsString, OsString)>,
     nofile: Option<(u64, u64)>,
     sockets: usize,
+    status_on_a_pipe: bool,
 }
 
 impl Default for Setup {
@@ -133,6 +134,7 @@ impl Setup {
             env: Vec::new(),
             nofile: None,
             sockets: 1,
+            status_on_a_pipe: false,
         }
     }
 
@@ -208,35 +210,65 @@ impl Setup {
         self
     }
 
+    /// Has the status messages go through a pipe, not a pair of sockets.
+    pub fn status_on_a_pipe(mut self) -> Setup {
+        self.status_on_a_pipe = true;
+        self
+    }
+
+    /// Makes the directory that [`Setup::start`] would, for a test that needs
+    /// something in it before [`Setup::start_in`].
+    pub fn prepare(&self) -> io::Result<Directory> {
+        let directory = Directory::new()?;
+        self.populate(directory.path())?;
+        Ok(directory)
+    }
+
     /// Starts the daemon as master(8) does.
     pub fn start(self) -> io::Result<Daemon> {
-        self.start_with(Stdio::null(), None)
+        let directory = self.prepare()?;
+        self.start_in(directory)
+    }
+
+    /// The same in a directory of [`Setup::prepare`].
+    pub fn start_in(self, directory: Directory) -> io::Result<Daemon> {
+        self.start_with(directory, Stdio::null(), None)
     }
 
     /// Starts the daemon with `stdio` as standard input and output, for -S.
     pub fn start_on(self, stdio: OwnedFd) -> io::Result<Daemon> {
-        self.start_with(Stdio::from(stdio.try_clone()?), Some(stdio))
+        let directory = self.prepare()?;
+        self.start_with(directory, Stdio::from(stdio.try_clone()?), Some(stdio))
     }
 
     /// Starts the daemon with a log that nobody reads; the pipe it goes to.
     pub fn start_unheard(self) -> io::Result<(Daemon, OwnedFd)> {
         let (read, write) = sys::pipe()?;
-        let daemon = self.start_to(Stdio::null(), None, Stdio::from(write))?;
+        let directory = self.prepare()?;
+        let daemon = self.start_to(directory, Stdio::null(), None, Stdio::from(write))?;
         Ok((daemon, read))
     }
 
-    fn start_with(self, stdin: Stdio, stdout: Option<OwnedFd>) -> io::Result<Daemon> {
-        self.start_to(stdin, stdout, Stdio::piped())
+    fn start_with(
+        self,
+        directory: Directory,
+        stdin: Stdio,
+        stdout: Option<OwnedFd>,
+    ) -> io::Result<Daemon> {
+        self.start_to(directory, stdin, stdout, Stdio::piped())
     }
 
-    fn start_to(self, stdin: Stdio, stdout: Option<OwnedFd>, stderr: Stdio) -> io::Result<Daemon> {
+    fn start_to(
+        self,
+        directory: Directory,
+        stdin: Stdio,
+        stdout: Option<OwnedFd>,
+        stderr: Stdio,
+    ) -> io::Result<Daemon> {
         fs::metadata(&self.binary).map_err(|error| self.cannot_run(error))?;
-        let directory = Directory::new()?;
-        self.populate(directory.path())?;
         let listeners = self.listen(directory.path())?;
         let (flow_read, flow_write) = sys::pipe()?;
-        // This one is a pair of sockets.
-        let (status_read, status_write) = UnixStream::pair()?;
+        let (status_read, status_write) = self.status()?;
         let ends = [flow_read.as_fd(), flow_write.as_fd(), status_write.as_fd()];
         let sockets = listeners.iter().map(|listener| listener.as_fd());
         let fds = ends
@@ -250,6 +282,16 @@ impl Setup {
         sys::hand_over(&mut command, &fds, self.nofile);
         let child = command.spawn().map_err(|error| self.cannot_run(error))?;
         Ok(Daemon::new(child, directory, status_read, &self.entry))
+    }
+
+    /// The ends of what the status messages go through. With the real
+    /// master(8) it is a pair of sockets.
+    fn status(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        if self.status_on_a_pipe {
+            return sys::pipe();
+        }
+        let (read, write) = UnixStream::pair()?;
+        Ok((read.into(), write.into()))
     }
 
     fn cannot_run(&self, error: io::Error) -> io::Error {

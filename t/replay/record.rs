@@ -6,7 +6,8 @@ use std::io;
 
 use super::log;
 use super::play::{play, Mode, Played};
-use super::script::{for_kind, Kind, Script};
+use super::script::{for_kind, Script};
+use crate::harness::kind::Kind;
 use crate::harness::master::Setup;
 
 /// Rewrites the expectations of a transcript. Lines for one daemon only stay

@@ -4,34 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::text;
-
-/// Which daemon plays: some lines are for one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The C daemon of Postfix.
-    C,
-    /// This one.
-    Port,
-}
-
-impl Kind {
-    /// The C daemon is linked with the libraries of Postfix.
-    pub fn of(binary: &Path) -> Kind {
-        let needle = b"libpostfix";
-        let bytes = fs::read(binary).unwrap_or_default();
-        match bytes.windows(needle.len()).any(|window| window == needle) {
-            true => Kind::C,
-            false => Kind::Port,
-        }
-    }
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Kind::C => "c: ",
-            Kind::Port => "port: ",
-        }
-    }
-}
+use crate::harness::kind::Kind;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
