@@ -5,7 +5,7 @@
 //! work after a chroot.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
@@ -25,7 +25,7 @@ pub enum MailLog {
     Postlog {
         /// The datagram socket.
         service: PathBuf,
-        /// The first label of the host's name.
+        /// The host's name, of which the first label goes to the log.
         hostname: String,
     },
 }
@@ -33,11 +33,13 @@ pub enum MailLog {
 impl MailLog {
     /// What master(8) says about it, for use before main.cf has been read.
     pub fn from_environment() -> MailLog {
-        match env::var_os("POSTLOG_SERVICE") {
+        match non_empty("POSTLOG_SERVICE") {
             None => MailLog::Syslog(libc::LOG_MAIL),
             Some(service) => MailLog::Postlog {
                 service: service.into(),
-                hostname: env::var("POSTLOG_HOSTNAME").unwrap_or_else(|_| "amnesiac".into()),
+                hostname: non_empty("POSTLOG_HOSTNAME").map_or("amnesiac".into(), |name| {
+                    name.to_string_lossy().into_owned()
+                }),
             },
         }
     }
@@ -45,14 +47,18 @@ impl MailLog {
     /// The socket of a postlogd(8) below this queue directory, and a name for
     /// this host.
     pub fn postlog(queue_directory: &Path, service_name: &[u8], myhostname: &str) -> MailLog {
-        let hostname = myhostname.split('.').next().unwrap_or(myhostname);
         MailLog::Postlog {
             service: queue_directory
                 .join("public")
                 .join(OsStr::from_bytes(service_name)),
-            hostname: hostname.to_string(),
+            hostname: myhostname.to_string(),
         }
     }
+}
+
+/// A variable of the environment; an empty one is as good as none.
+fn non_empty(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// The name of a program in the log. The original's `mail_task()`.
@@ -84,6 +90,7 @@ pub fn stderr_output(task: &str) -> MsgOutput {
 
 /// Datagrams to postlogd(8). The original's `msg_logger_init()`.
 fn postlog_output(task: &str, service: &Path, hostname: &str) -> MsgOutput {
+    let hostname = hostname.split('.').next().unwrap_or(hostname);
     let ident = format!("{hostname} {task}[{}]", std::process::id());
     let service = service.to_path_buf();
     let mut socket = connect(&service);

@@ -1,0 +1,91 @@
+//! The daemon as a child of master(8): what it is handed, what it tells, how
+//! it ends, where it logs. What clients say to it is in t/transcripts, what
+//! the command line and main.cf say in t/options.
+//!
+//! `SCACHE=program` tests another program. Where the C daemon differs on
+//! purpose, both behaviours are expected, each of its own daemon.
+
+#[path = "daemon/clients.rs"]
+mod clients;
+mod harness;
+#[path = "daemon/log_time.rs"]
+mod log_time;
+#[path = "daemon/postlog.rs"]
+mod postlog;
+#[path = "daemon/process.rs"]
+mod process;
+#[path = "daemon/status.rs"]
+mod status;
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use harness::client::{list, Client, PATIENCE};
+use harness::daemon::Daemon;
+use harness::kind::Kind;
+use harness::master;
+
+/// What the daemon says to a client first.
+const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
+
+/// A lookup that finds nothing, and what is said to it.
+const LOOKUP: &str = "request=find_endp label=nothing .";
+const NOTHING: &str = "status=2 property= .";
+
+/// Which daemon is tested.
+fn kind() -> Kind {
+    Kind::of(&master::binary())
+}
+
+/// A client of the first socket, which the daemon knows by now: it has
+/// announced its protocol.
+fn connect(daemon: &Daemon) -> Client {
+    connect_to(daemon, 0)
+}
+
+/// The same with the socket of that number.
+fn connect_to(daemon: &Daemon, number: usize) -> Client {
+    let mut client = daemon.connect_to(number).expect("connect");
+    assert_eq!(
+        client.receive_list().expect("announcement"),
+        list(ANNOUNCEMENT)
+    );
+    client
+}
+
+/// Sends a request and expects this reply.
+fn ask(client: &mut Client, request: &str, reply: &str) {
+    client.send_list(request).expect("send");
+    let came = client.receive_list().expect("reply");
+    assert_eq!(
+        String::from_utf8_lossy(&came),
+        String::from_utf8_lossy(&list(reply))
+    );
+}
+
+/// Saves a session, which is one end of a new pair of sockets; the other end.
+fn save(client: &mut Client, label: &str) -> UnixStream {
+    let (one, other) = UnixStream::pair().expect("socketpair");
+    let request = format!("request=save_endp ttl=100 label={label} property=p .");
+    ask(client, &request, "dummy= .");
+    client.send_fd(one.as_fd()).expect("send the session");
+    assert_eq!(client.receive_list().expect("reply"), list("status=0 ."));
+    other
+}
+
+/// Waits until the daemon has no connection with a client of its first socket.
+fn no_client_is_left(daemon: &Daemon) {
+    eventually("the daemon closes its ends", || {
+        daemon.connections().expect("/proc/net/unix").is_empty()
+    });
+}
+
+/// Waits until something is so, which it is bound to be soon.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}

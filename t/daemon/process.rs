@@ -1,0 +1,180 @@
+//! The process itself, as /proc shows it: descriptors, limits, directories,
+//! user, signals.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::harness::daemon::Daemon;
+use super::harness::master::Setup;
+use super::harness::sys;
+use super::{ask, connect, connect_to, no_client_is_left, save, LOOKUP, NOTHING};
+
+const O_CLOEXEC: u32 = 0o2000000;
+
+/// A daemon that has finished its start-up.
+fn started(setup: Setup) -> Daemon {
+    let daemon = setup.start().expect("start");
+    drop(connect(&daemon));
+    no_client_is_left(&daemon);
+    daemon
+}
+
+/// Where a link in its /proc leads to.
+fn link(daemon: &Daemon, name: &str) -> PathBuf {
+    fs::read_link(daemon.proc(name)).expect("a link in /proc")
+}
+
+/// Its queue directory, as the kernel calls it.
+fn queue_directory(daemon: &Daemon) -> PathBuf {
+    fs::canonicalize(daemon.directory().join("q")).expect("queue directory")
+}
+
+/// What its /proc/PID/status says about that.
+fn status(daemon: &Daemon, name: &str) -> String {
+    let status = fs::read_to_string(daemon.proc("status")).expect("/proc");
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    value
+        .expect("such a line")
+        .trim_start_matches(':')
+        .trim()
+        .to_string()
+}
+
+/// The flags of all its open files.
+fn flags(daemon: &Daemon) -> BTreeMap<u32, u32> {
+    let flags = |fd: &str| {
+        let info = fs::read_to_string(daemon.proc("fdinfo").join(fd)).expect("fdinfo");
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        u32::from_str_radix(flags.expect("flags").trim(), 8).expect("octal")
+    };
+    let entries = fs::read_dir(daemon.proc("fd")).expect("/proc");
+    let names = entries.map(|entry| entry.expect("entry").file_name());
+    let names = names.map(|name| name.into_string().expect("a number"));
+    names
+        .map(|name| (name.parse().expect("a number"), flags(&name)))
+        .collect()
+}
+
+#[test]
+fn nothing_that_is_open_survives_an_exec() {
+    let daemon = started(Setup::new().sockets(2));
+    let before = flags(&daemon);
+    for fd in [3, 4, 5, 6, 7] {
+        assert!(before.contains_key(&fd), "descriptor {fd} is closed");
+    }
+    let mut one = connect(&daemon);
+    let _two = connect_to(&daemon, 1);
+    let _session = save(&mut one, "e");
+    let after = flags(&daemon);
+    assert_eq!(after.len(), before.len() + 3, "two clients and a session");
+    let kept: Vec<_> = after
+        .iter()
+        .filter(|&(&fd, flags)| fd > 2 && flags & O_CLOEXEC == 0)
+        .collect();
+    assert_eq!(kept, [], "not close-on-exec, with flags");
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let daemon = started(Setup::new().nofile(60, 321));
+    let limits = fs::read_to_string(daemon.proc("limits")).expect("/proc");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = line.expect("a line").split_whitespace().collect();
+    assert_eq!(words[3..5], ["321", "321"]);
+}
+
+#[test]
+fn it_lives_in_the_queue_directory() {
+    let daemon = started(Setup::new());
+    assert_eq!(link(&daemon, "cwd"), queue_directory(&daemon));
+    assert_eq!(link(&daemon, "root"), PathBuf::from("/"));
+}
+
+#[test]
+fn in_a_jail_the_queue_directory_is_all_there_is() {
+    if !sys::is_root() {
+        return;
+    }
+    let daemon = started(Setup::new().line("scache unix - - y - 1 scache"));
+    assert_eq!(link(&daemon, "root"), queue_directory(&daemon));
+    assert_eq!(link(&daemon, "cwd"), queue_directory(&daemon));
+    ask(&mut connect(&daemon), LOOKUP, NOTHING);
+}
+
+#[test]
+fn it_becomes_mail_owner_with_all_groups_of_that_account() {
+    if !sys::is_root() {
+        return;
+    }
+    // Not many systems have an account with more than one group.
+    let owner = ["backup", "postfix", "mail", "daemon"]
+        .into_iter()
+        .max_by_key(|owner| id("-G", owner).split(' ').count())
+        .expect("one of them");
+    for jail in ["n", "y"] {
+        let line = format!("scache unix - - {jail} - 1 scache");
+        let setup = Setup::new().main_cf(&format!("mail_owner = {owner}"));
+        let daemon = started(setup.line(&line));
+        let four = |id: String| [id.as_str(); 4].join("\t");
+        assert_eq!(status(&daemon, "Uid"), four(id("-u", owner)));
+        assert_eq!(status(&daemon, "Gid"), four(id("-g", owner)));
+        assert_eq!(sorted(&status(&daemon, "Groups")), sorted(&id("-G", owner)));
+        assert_eq!(status(&daemon, "CapEff"), "0000000000000000");
+    }
+}
+
+#[test]
+fn it_keeps_its_privileges_unless_told_to_drop_them() {
+    if !sys::is_root() {
+        return;
+    }
+    for jail in ["n", "y"] {
+        let line = format!("scache unix - n {jail} - 1 scache");
+        let daemon = started(Setup::new().line(&line));
+        assert_eq!(status(&daemon, "Uid"), "0\t0\t0\t0");
+        assert_eq!(status(&daemon, "Gid"), "0\t0\t0\t0");
+    }
+}
+
+/// What id(1) says about an account; nothing when there is none.
+fn id(option: &str, account: &str) -> String {
+    let output = Command::new("id").args([option, account]).output();
+    let text = output.expect("id(1)").stdout;
+    String::from_utf8_lossy(&text).trim().to_string()
+}
+
+fn sorted(numbers: &str) -> Vec<u32> {
+    let numbers = numbers.split_whitespace().map(|number| number.parse());
+    let mut numbers: Vec<u32> = numbers.collect::<Result<_, _>>().expect("numbers");
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+#[test]
+fn it_ignores_the_signals_of_broken_pipes_and_large_files() {
+    let daemon = started(Setup::new());
+    let ignored = u64::from_str_radix(&status(&daemon, "SigIgn"), 16).expect("hexadecimal");
+    // Those above are up to who has started the tests.
+    let ignored = ignored & 0x7fff_ffff;
+    let bit = |signal: libc::c_int| 1u64 << (signal - 1);
+    let expected = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
+    assert_eq!(format!("{ignored:x}"), format!("{expected:x}"));
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        daemon.signal(signal).expect("kill");
+    }
+    ask(&mut connect(&daemon), LOOKUP, NOTHING);
+}
+
+#[test]
+fn it_is_killed_by_sigterm_without_a_word() {
+    let daemon = started(Setup::new());
+    daemon.signal(libc::SIGTERM).expect("kill");
+    let ended = daemon.wait().expect("end");
+    assert_eq!(ended.status_text(), format!("signal {}", libc::SIGTERM));
+    assert_eq!(ended.log, [""; 0]);
+}

@@ -1,0 +1,138 @@
+//! The status pipe: what goes through it to master(8), and what it means when
+//! nobody listens any more.
+
+use std::time::Duration;
+
+use super::harness::client::{list, PATIENCE};
+use super::harness::daemon::{Daemon, Status};
+use super::harness::kind::Kind;
+use super::harness::master::Setup;
+use super::{ask, connect, kind, no_client_is_left, LOOKUP, NOTHING};
+
+const TAKEN: i32 = 0;
+const AVAILABLE: i32 = 1;
+
+/// The two kinds of status pipe: the real master(8) hands over the first.
+fn pair_and_pipe() -> [Setup; 2] {
+    [Setup::new(), Setup::new().status_on_a_pipe()]
+}
+
+/// Every status message from now to the daemon's end by a signal.
+fn messages_to_the_end(daemon: &mut Daemon, expected: usize) -> Vec<Status> {
+    let mut messages = Vec::new();
+    while messages.len() < expected {
+        let message = daemon.status(PATIENCE).expect("status pipe");
+        messages.push(message.expect("a status message"));
+    }
+    daemon.signal(libc::SIGTERM).expect("kill");
+    while let Some(message) = daemon.status(PATIENCE).expect("status pipe") {
+        messages.push(message);
+    }
+    messages
+}
+
+#[test]
+fn the_first_request_is_reported_as_a_pair_and_in_c_every_request_is() {
+    for setup in pair_and_pipe() {
+        let mut daemon = setup.env("GENERATION", "17").start().expect("start");
+        let mut client = connect(&daemon);
+        for _ in 0..3 {
+            ask(&mut client, LOOKUP, NOTHING);
+        }
+        // The daemon has ended its work on the third request when it has seen
+        // the client go.
+        drop(client);
+        no_client_is_left(&daemon);
+        let message = |status| Status {
+            pid: daemon.pid() as i32,
+            generation: 0o17,
+            status,
+        };
+        let pair = [message(TAKEN), message(AVAILABLE)];
+        let expected = match kind() {
+            Kind::C => pair.repeat(3),
+            Kind::Port => pair.to_vec(),
+        };
+        assert_eq!(messages_to_the_end(&mut daemon, expected.len()), expected);
+    }
+}
+
+#[test]
+fn a_request_is_reported_as_taken_before_it_is_complete() {
+    let mut daemon = Setup::new().start().expect("start");
+    let mut client = connect(&daemon);
+    client.send(b"request\0find_").expect("send");
+    let taken = daemon.status(PATIENCE).expect("status pipe");
+    assert_eq!(taken.map(|message| message.status), Some(TAKEN));
+    client.send(b"endp\0label\0nothing\0\0").expect("send");
+    assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+    let available = daemon.status(PATIENCE).expect("status pipe");
+    assert_eq!(available.map(|message| message.status), Some(AVAILABLE));
+}
+
+#[test]
+fn nothing_is_reported_without_a_request() {
+    let mut daemon = Setup::new().start().expect("start");
+    drop(connect(&daemon));
+    no_client_is_left(&daemon);
+    assert_eq!(messages_to_the_end(&mut daemon, 0), []);
+}
+
+#[test]
+fn without_a_generation_from_master_it_is_zero() {
+    let mut daemon = Setup::new().env("GENERATION", "0").start().expect("start");
+    ask(&mut connect(&daemon), LOOKUP, NOTHING);
+    let message = daemon.status(PATIENCE).expect("status pipe");
+    assert_eq!(message.map(|message| message.generation), Some(0));
+}
+
+#[test]
+fn when_master_is_gone_it_logs_its_statistics_and_exits() {
+    for setup in pair_and_pipe() {
+        let daemon = setup.option("-v").start().expect("start");
+        // One client has gone and one is there.
+        let mut client = connect(&daemon);
+        ask(&mut connect(&daemon), LOOKUP, NOTHING);
+        let ended = daemon.end().expect("end");
+        assert_eq!(ended.status_text(), "exit 0");
+        let last: Vec<&str> = ended.log[ended.log.len() - 3..]
+            .iter()
+            .map(|line| line.trim_start_matches("postfix/scache: "))
+            .collect();
+        assert_eq!(last[0], "master disconnect -- exiting");
+        assert!(last[1].starts_with("statistics: start interval "));
+        assert_eq!(
+            last[2],
+            "statistics: address lookup hits=0 miss=1 success=0%"
+        );
+        assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
+    }
+}
+
+#[test]
+fn when_master_is_gone_a_client_in_the_middle_of_a_request_is_waited_for_in_c_only() {
+    for setup in pair_and_pipe() {
+        let mut daemon = setup.start().expect("start");
+        let mut client = connect(&daemon);
+        ask(&mut client, LOOKUP, NOTHING);
+        client.send(b"request\0find_endp\0lab").expect("send");
+        client.drained().expect("half a request is read");
+        daemon.lose_master();
+        if kind() == Kind::C {
+            let silence = client.pending(Duration::from_millis(300));
+            assert_eq!(silence.expect("pending"), (&b""[..], 0));
+            assert!(!client.has_ended());
+            client.send(b"el\0nothing\0\0").expect("send");
+            assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+        }
+        assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
+        let ended = daemon.wait().expect("end");
+        assert_eq!(ended.status_text(), "exit 0");
+        let miss = match kind() {
+            Kind::C => 2,
+            Kind::Port => 1,
+        };
+        let last = format!("address lookup hits=0 miss={miss} success=0%");
+        assert!(ended.log.last().expect("a line").ends_with(&last));
+    }
+}
