@@ -12,6 +12,8 @@ mod harness;
 mod log_time;
 #[path = "daemon/postlog.rs"]
 mod postlog;
+#[path = "daemon/postlogd.rs"]
+mod postlogd;
 #[path = "daemon/process.rs"]
 mod process;
 #[path = "daemon/status.rs"]
@@ -19,6 +21,7 @@ mod status;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use harness::client::{list, Client, PATIENCE};
@@ -33,9 +36,10 @@ const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
 const LOOKUP: &str = "request=find_endp label=nothing .";
 const NOTHING: &str = "status=2 property= .";
 
-/// Which daemon is tested.
+/// Which daemon is tested. It takes a moment to find out.
 fn kind() -> Kind {
-    Kind::of(&master::binary())
+    static KIND: OnceLock<Kind> = OnceLock::new();
+    *KIND.get_or_init(|| Kind::of(&master::binary()))
 }
 
 /// A client of the first socket, which the daemon knows by now: it has
