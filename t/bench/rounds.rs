@@ -22,6 +22,9 @@ const LOADS: [(&str, &[Kind]); 3] = [
 /// Descriptors that a daemon needs besides sessions.
 const SPARE_FILES: usize = 200;
 
+/// Memory is looked at with at most so many sessions.
+const MEASURED_MOST: usize = 10_000;
+
 /// How many sessions end at once.
 const EXPIRING: usize = 5000;
 
@@ -150,22 +153,20 @@ impl Bench {
             running.iter().map(Running::memory).collect()
         };
         let empty = memory(&running)?;
-        let mut full = Vec::new();
+        let mut full = (0, Vec::new());
         heading(
             "CPU, one client, by number of cached sessions (`empty` is the first daemon without)",
             &self.names(Some("empty")),
         );
-        let most = self.open_files - SPARE_FILES;
-        let sizes = [100, 1000, 10_000, 50_000].map(|size: usize| size.min(most));
-        for &size in &sizes[..if self.quick { 3 } else { 4 }] {
-            println!(
-                "{size} cached{}",
-                if size == most {
-                    " (all that the limit of open files allows)"
-                } else {
-                    ""
-                }
-            );
+        let most = self.open_files.saturating_sub(SPARE_FILES);
+        let mut sizes = [100, 1000, 10_000, 50_000]
+            .map(|size: usize| size.min(most))
+            .to_vec();
+        sizes.truncate(if self.quick { 3 } else { 4 });
+        sizes.dedup();
+        for &size in &sizes {
+            let note = " (all that the limit of open files allows)";
+            println!("{size} cached{}", if size == most { note } else { "" });
             for one in &mut running[..self.contestants.len()] {
                 one.fill(size)?;
             }
@@ -173,19 +174,24 @@ impl Bench {
                 let columns = self.rounds(&mut running, |one| one.measure(kinds, self.time))?;
                 line(&format!("  {title}"), &columns, |sample| sample.cpu);
             }
-            if size == sizes[2] {
-                full = memory(&running)?;
+            if size <= MEASURED_MOST {
+                full = (size, memory(&running)?);
             }
         }
-        heading("Resident memory", &self.names(None));
-        let kib = |kib: &u64| vec![Sample::one(*kib as f64)];
-        let each = |(full, empty): (&u64, &u64)| {
-            let bytes = (full - empty) * 1024 / sizes[2] as u64;
-            let bytes = bytes - stored_text(sizes[2]) as u64;
-            vec![Sample::one(bytes as f64)]
-        };
+        self.memory(&empty, full.0, &full.1);
+        Ok(())
+    }
+
+    /// What nothing takes, and what so many sessions take, in KiB.
+    fn memory(&self, empty: &[u64], sessions: usize, full: &[u64]) {
         let empty = &empty[..self.contestants.len()];
-        let columns: Vec<Samples> = empty.iter().map(kib).collect();
+        let each = |(&full, &empty): (&u64, &u64)| {
+            let bytes = (full as f64 - empty as f64) * 1024.0 / sessions as f64;
+            vec![Sample::one(bytes - stored_text(sessions) as f64)]
+        };
+        heading("Resident memory", &self.names(None));
+        let columns = empty.iter().map(|&kib| vec![Sample::one(kib as f64)]);
+        let columns: Vec<Samples> = columns.collect();
         line("  nothing cached, KiB", &columns, |sample| sample.wall);
         let columns: Vec<Samples> = full.iter().zip(empty).map(each).collect();
         line(
@@ -193,9 +199,9 @@ impl Bench {
             &columns,
             |sample| sample.wall,
         );
-        Ok(())
     }
 
+    /// With sessions only under the last endpoint of the destination.
     fn bindings(&self) -> io::Result<()> {
         heading(
             "CPU of find_dest, by number of bindings, of which the last has a session",
@@ -226,7 +232,7 @@ impl Bench {
 
     /// While sessions end, one client asks all the time.
     fn expiry(&self) -> io::Result<()> {
-        let sessions = EXPIRING.min(self.open_files - SPARE_FILES);
+        let sessions = EXPIRING.min(self.open_files.saturating_sub(SPARE_FILES));
         heading(
             "Longest time between a request and its answer, in milliseconds",
             &self.names(None),
