@@ -48,7 +48,12 @@ impl Side {
     /// Waits until the daemon has read everything and sleeps.
     fn quiet(&mut self) {
         // (The C daemon says so much that it would have to wait for us.)
-        while self.daemon.status(Duration::ZERO).expect("status").is_some() {}
+        while self
+            .daemon
+            .status(Duration::ZERO)
+            .expect("status")
+            .is_some()
+        {}
         let start = Instant::now();
         let mut before = None;
         loop {
