@@ -50,7 +50,9 @@ export SCACHE_MAIL_VERSION      := $(mail_version)
 export SCACHE_MAIL_RELEASE_DATE := $(mail_release_date)
 
 CARGO  = cargo
-TARGET = target
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+# A distribution with crates of its own removes the lock.
+LOCKED = $(if $(wildcard Cargo.lock),--locked)
 
 # The scache that the suite is run against; empty for the one built here.
 SCACHE =
@@ -66,14 +68,14 @@ REMAP = --remap-path-prefix=$(CURDIR)=/usr/src/scache \
 
 all: export RUSTFLAGS := $(RUSTFLAGS) $(REMAP)
 all:
-	$(CARGO) build --release --locked
+	$(CARGO) build --release $(LOCKED)
 
 check:
-	$(CARGO) test --locked
+	$(CARGO) test $(LOCKED)
 
 record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
-	RECORD=1 $(CARGO) test --locked --test transcripts --test options
+	RECORD=1 $(CARGO) test $(LOCKED) --test transcripts --test options
 
 check-postfix: all
 	t/postfix/check-postfix $(or $(SCACHE),$(TARGET)/release/scache)
@@ -88,7 +90,7 @@ check-debian-build:
 	t/postfix/check-debian-build
 
 demo:
-	$(CARGO) test --locked --quiet --test demo
+	$(CARGO) test $(LOCKED) --quiet --test demo
 
 dist:
 	t/dist $(TARGET)/dist
@@ -96,10 +98,14 @@ dist:
 check-dist: dist
 	t/check-dist $(TARGET)/dist/*.tar.gz
 
-install: all
+# What was built is installed; nothing is built with other values meanwhile.
+install: $(TARGET)/release/scache
 	install -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
 	install -m 755 $(TARGET)/release/scache $(DESTDIR)$(daemon_directory)/scache
 	install -m 644 src/scache.8 $(DESTDIR)$(manpage_directory)/man8/scache.8
+
+$(TARGET)/release/scache:
+	@echo "make install: run make first" >&2; exit 1
 
 uninstall:
 	rm -f $(DESTDIR)$(daemon_directory)/scache

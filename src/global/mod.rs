@@ -5,6 +5,5 @@ pub mod mail_conf;
 pub mod mail_params;
 pub mod mail_proto;
 pub mod maillog_client;
-pub mod names;
 pub mod scache_clnt;
 pub mod scache_multi;

@@ -141,6 +141,7 @@ impl ScacheClnt {
         self.expect_done()?;
         self.send(&[SendAttr::Str(MAIL_ATTR_DUMMY, b"")]);
         self.wait()?;
+        self.stream.take_readable();
         let fd = unix_recv_fd(self.stream.as_fd())?;
         let fd = fd.ok_or_else(|| protocol_error("a descriptor was promised, and none came"))?;
         self.send(&[SendAttr::Str(MAIL_ATTR_DUMMY, b"")]);

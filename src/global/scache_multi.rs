@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::names::{NameId, Names};
 use crate::msg_info;
 use crate::util::msg::msg_verbose;
+use crate::util::names::{NameId, Names};
 use crate::util::printable::printable;
 use crate::util::ring::{Link, Ring, RingMember};
 use crate::util::slab::Slab;
@@ -223,12 +223,11 @@ impl ScacheMulti {
             }
             return None;
         };
-        while let Some(number) = self.first_live_binding(dest, now) {
+        if let Some(number) = self.first_live_binding(dest, now) {
             let key = self.bindings[number].key;
             self.log_bindings_before(dest, Some(number));
-            if let Some(session) = self.take_session(key.endp, now) {
-                return Some((session, self.names.text(key.prop)));
-            }
+            let session = self.take_session(key.endp, now)?;
+            return Some((session, self.names.text(key.prop)));
         }
         self.log_bindings_before(dest, None);
         if msg_verbose() > 0 {
@@ -386,7 +385,10 @@ impl ScacheMulti {
     /// has a session. Walks the bindings or the live endpoints, whichever are
     /// fewer.
     fn first_live_binding(&self, dest: NameId, now: Instant) -> Option<u32> {
-        let holds = |number: &u32| self.bindings[*number].timer.deadline() > now;
+        let holds = |number: &u32| {
+            let Binding { key, timer, .. } = self.bindings[*number];
+            timer.deadline() > now && self.has_session(key.endp, now)
+        };
         if self.live.len() < self.dest(dest).len() {
             let of_endp = |&endp: &NameId| {
                 let first = BindingKey {
@@ -401,21 +403,20 @@ impl ScacheMulti {
                     },
                 )
             };
-            let live = self
-                .live
-                .iter()
-                .flat_map(of_endp)
-                .map(|(_, &number)| number);
-            return live
-                .filter(holds)
-                .min_by_key(|&number| self.bindings[number].order);
+            let live = self.live.iter().flat_map(of_endp);
+            let live = live.map(|(_, &number)| number).filter(holds);
+            return live.min_by_key(|&number| self.bindings[number].order);
         }
-        let is_live = |number: &u32| {
-            let endp = self.bindings[*number].key.endp;
-            !self.endps[endp as usize].sessions.is_empty()
-        };
-        self.bindings_of(dest)
-            .find(|number| holds(number) && is_live(number))
+        self.bindings_of(dest).find(holds)
+    }
+
+    /// Whether an endpoint has a session that has not ended, though it may not
+    /// have been its turn to be closed yet.
+    fn has_session(&self, endp: NameId, now: Instant) -> bool {
+        let first = self.endps[endp as usize].sessions.first();
+        let succ = |&number: &u32| Ring::succ(&self.sessions, number);
+        std::iter::successors(first, succ)
+            .any(|number| self.sessions[number].timer.deadline() > now)
     }
 
     fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {

@@ -125,10 +125,11 @@ struct Client<C> {
     state: C,
 }
 
-/// Whether there are as many clients as can be had.
+/// What is done when there are as many clients as can be had.
 #[derive(Debug, Default)]
 struct Crowd {
-    full: bool,
+    /// Nobody else is let in before; nothing when the door is open.
+    closed_until: Option<Instant>,
     warned: Option<Instant>,
 }
 
@@ -139,8 +140,13 @@ enum Tag {
     Client(u32),
 }
 
-/// So many descriptors are left to the service when clients crowd in.
+/// So many descriptors are left to the service when clients crowd in, or half
+/// of those that there are.
 const SERVICE_FDS: usize = 8;
+
+/// How long to wait before it is tried again to let a client in, if none has
+/// gone: descriptors become free in other ways, too.
+const CROWD_WAIT_TIME: Duration = Duration::from_secs(1);
 
 /// How long no other warning about a crowd is logged.
 const CROWD_WARN_TIME: Duration = Duration::from_secs(600);
@@ -223,6 +229,9 @@ impl<S: MultiService> Clients<S> {
         while let Some(number) = self.timeouts.pop_due(now) {
             self.with_room(number, now, Self::client_late)?;
         }
+        if self.crowd.closed_until.is_some_and(|until| until <= now) {
+            self.open_the_door();
+        }
         match self.idle_deadline {
             Some(deadline) if deadline <= now => Err(End::Idle),
             _ => Ok(()),
@@ -234,6 +243,7 @@ impl<S: MultiService> Clients<S> {
             self.service.next_deadline(),
             self.timeouts.first_deadline(),
             self.idle_deadline,
+            self.crowd.closed_until,
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -248,10 +258,12 @@ impl<S: MultiService> Clients<S> {
 
     /// The original's `multi_server_accept_local()` and `multi_server_wakeup()`.
     fn accept(&mut self, index: u32, now: Instant) {
-        if self.clients.len() + self.own_fds + SERVICE_FDS >= self.limits.open_files {
+        let for_all = self.limits.open_files.saturating_sub(self.own_fds);
+        let for_service = SERVICE_FDS.min(for_all / 2);
+        if self.clients.len() + for_service >= for_all {
             return self.close_the_door(now);
         }
-        if self.turn(now).free_fds <= SERVICE_FDS {
+        if self.turn(now).free_fds <= for_service {
             self.service.make_room();
         }
         let socket = match self.listeners[index as usize].accept() {
@@ -412,17 +424,12 @@ impl<S: MultiService> Clients<S> {
         if self.clients.is_empty() {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }
-        if std::mem::take(&mut self.crowd.full) {
-            self.watch_listeners(Interest::Read);
-        }
+        self.open_the_door();
     }
 
-    /// Lets nobody else in before a client has gone.
+    /// Lets nobody else in for a while, or before a client has gone.
     fn close_the_door(&mut self, now: Instant) {
-        if self.clients.is_empty() {
-            return msg_error!("accept connection: no file descriptor is left");
-        }
-        self.crowd.full = true;
+        self.crowd.closed_until = Some(now + CROWD_WAIT_TIME);
         self.watch_listeners(Interest::Nothing);
         if self
             .crowd
@@ -434,6 +441,12 @@ impl<S: MultiService> Clients<S> {
                 "out of file descriptors: {} clients, others have to wait",
                 self.clients.len()
             );
+        }
+    }
+
+    fn open_the_door(&mut self) {
+        if self.crowd.closed_until.take().is_some() {
+            self.watch_listeners(Interest::Read);
         }
     }
 

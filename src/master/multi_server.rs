@@ -11,6 +11,7 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{exit, Command};
 use std::time::Instant;
@@ -23,7 +24,6 @@ use super::options::{Environment, Options};
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{build, mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
-
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::local_time::LocalTime;
@@ -33,7 +33,7 @@ use crate::util::printable::printable;
 use crate::util::stream::{NoInput, Stream};
 use crate::util::strerror::strerror;
 use crate::util::watchdog::Watchdog;
-use crate::{msg_fatal, msg_info};
+use crate::{msg_fatal, msg_info, msg_panic};
 
 /// What a stream without a name is called in messages.
 const UNKNOWN_STREAM: &str = "unknown_stream";
@@ -43,6 +43,8 @@ const UNKNOWN_STREAM: &str = "unknown_stream";
 pub fn multi_server_main<S: MultiService>(
     init: impl FnOnce(&MailParams, &mut MailConf) -> Result<S, String>,
 ) -> ! {
+    // A panic is for the log, too.
+    panic::set_hook(Box::new(|info| msg_panic!("{info}")));
     if let Err(text) = run(init) {
         msg_fatal!("{text}");
     }
@@ -190,7 +192,7 @@ fn serve_clients<S: MultiService>(
     let limits = Limits {
         ipc_timeout: params.ipc_timeout,
         max_idle: params.max_idle,
-        open_files: open_limit().map_err(|err| format!("open_limit: {}", strerror(&err)))?,
+        open_files: open_limit().map_err(|_| "unable to determine open file limit")?,
     };
     let path = format!("{service_name} socket");
     let clients = Clients::new(service, limits, path, master, listeners)

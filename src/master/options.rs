@@ -97,8 +97,12 @@ impl Environment {
             return Ok(0);
         };
         let digits = text.bytes().all(|digit| digit.is_ascii_digit());
-        let generation = u32::from_str_radix(text, 8).ok().filter(|_| digits);
-        let generation = generation.ok_or_else(|| format!("bad generation: {text}"))?;
+        if !digits || text.is_empty() {
+            return Err(format!("bad generation: {text}"));
+        }
+        // What sscanf("%o") makes of digits that are not all octal.
+        let octal = text.bytes().take_while(|digit| *digit < b'8');
+        let generation = octal.fold(0u32, |number, digit| number << 3 | u32::from(digit - b'0'));
         if msg_verbose() > 0 {
             msg_info!("process generation: {text} ({generation:o})");
         }

@@ -140,10 +140,11 @@ impl AttrScan {
         }
         // What should come comes nearly always; no need to copy it then.
         if msg_verbose() == 0 {
-            if wanted == LIST_TERMINATOR && stream.skip_string(b"") {
-                return Some(self.count());
-            }
-            if stream.skip_string(wanted.as_bytes()) {
+            if wanted == LIST_TERMINATOR {
+                if stream.skip_string(b"") {
+                    return Some(self.count());
+                }
+            } else if stream.skip_string(wanted.as_bytes()) {
                 self.stage = Stage::Value;
                 return Some(self.count());
             }
@@ -153,9 +154,11 @@ impl AttrScan {
             None => return Some(-1),
         };
         let name = stream.string(&range);
-        if name == wanted.as_bytes() {
+        if name.is_empty() && wanted == LIST_TERMINATOR {
+            return Some(self.count());
+        }
+        if name == wanted.as_bytes() && wanted != LIST_TERMINATOR {
             self.stage = Stage::Value;
-        } else if name.is_empty() && wanted == LIST_TERMINATOR {
         } else if name.is_empty() {
             msg_warn!("missing attribute {wanted} in input from {}", stream.path());
         } else {

@@ -119,8 +119,12 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
 
 fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
     let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
-    for output in outputs().iter_mut() {
-        output(severity, &text);
+    match OUTPUTS.try_lock() {
+        Ok(mut outputs) => outputs
+            .iter_mut()
+            .for_each(|output| output(severity, &text)),
+        // An output hangs or has failed, and this is what there is to say of it.
+        Err(_) => eprintln!("{}{text}", severity.prefix()),
     }
 }
 

@@ -43,6 +43,10 @@ pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         return Err(io::Error::last_os_error());
     }
     let [first, second] = received(&msg);
+    if first.is_none() && msg.msg_flags & libc::MSG_CTRUNC != 0 {
+        // There was one, and no room for it in this process or system.
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
     Ok(first.xor(second))
 }
 

@@ -103,17 +103,26 @@ fn leave_at(
 
 /// Sends requests, each when the one before has been read, until no more are
 /// read; how many.
-fn send_until_full(client: &mut Client, request: &[u8]) -> usize {
+fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usize {
     for count in 0..5000 {
         client.send(request).expect("send");
-        let start = Instant::now();
-        while sys::unread_by_peer(client.as_fd()).expect("ioctl") > 0 {
-            if start.elapsed() > Duration::from_millis(300) {
+        let unread = || sys::unread_by_peer(client.as_fd()).expect("ioctl") > 0;
+        // Asleep with something to read: it waits for this client to read.
+        let mut asleep = 0;
+        while unread() {
+            asleep = if is_asleep(daemon) { asleep + 1 } else { 0 };
+            if asleep == 20 {
                 return count + 1;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
     panic!("the daemon reads on and on, and nobody reads its replies");
+}
+
+fn is_asleep(daemon: &Daemon) -> bool {
+    let status = std::fs::read_to_string(daemon.proc("status")).expect("/proc");
+    status.contains("State:\tS")
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
         let name = "x".repeat(4096 - list(&format!("{request} .")).len());
         let (request, reply) = (list(&format!("{request}{name} .")), list(reply));
         assert_eq!(request.len(), 4096);
-        let most = send_until_full(&mut connect(&daemon), &request);
+        let most = send_until_full(&daemon, &mut connect(&daemon), &request);
         println!("{most} requests until the daemon waits for its replies to be read");
         // One of these ends with a reply that does not fit.
         for sent in most - 4..most {
@@ -160,7 +169,11 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
     for client in &mut deaf {
         // Long replies, so that a part of one remains.
         let name = "n".repeat(100);
-        send_until_full(client, &list(&format!("request=find_dest label={name} .")));
+        send_until_full(
+            &daemon,
+            client,
+            &list(&format!("request=find_dest label={name} .")),
+        );
         answers(&mut connect(&daemon));
     }
     wait_until("they are gone", || {
