@@ -211,7 +211,8 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
         NoInput::TooLong => {
             msg_warn!("string too long from {path} while reading input attribute {what}");
         }
-        _ if stream.partial() > 0 => {
+        // The original takes a last byte of 255 for the end of input itself.
+        _ if stream.partial().last().is_some_and(|&byte| byte != 0xff) => {
             msg_warn!("unexpected end-of-input from {path} while reading input attribute {what}");
         }
         NoInput::Timeout => msg_warn!("timeout on {path} while reading input attribute {what}"),

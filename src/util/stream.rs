@@ -220,9 +220,9 @@ impl Stream {
         &self.strings[range.clone()]
     }
 
-    /// How much of a string had come when the input ended, in bytes.
-    pub fn partial(&self) -> usize {
-        self.partial
+    /// What of a string had come when the input ended.
+    pub fn partial(&self) -> &[u8] {
+        &self.strings[self.strings.len() - self.partial..]
     }
 
     /// Forgets the strings that were returned so far.
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(next(&mut stream), Input::Wait);
         drop(client);
         assert_eq!(next(&mut stream), Input::None(NoInput::Eof));
-        assert_eq!(stream.partial(), 2);
+        assert_eq!(stream.partial(), b"va");
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
                 end => break assert_eq!(end, Input::None(NoInput::TooLong)),
             }
         }
-        assert_eq!(stream.partial(), STRING_LIMIT + 1024);
+        assert_eq!(stream.partial().len(), STRING_LIMIT + 1024);
         assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
     }
 }
