@@ -170,8 +170,8 @@ impl Pair {
         });
         let [c, port] = &logs;
         if let Some(at) = (0..c.len().max(port.len())).find(|&at| c.get(at) != port.get(at)) {
-            let from = self.history.len().saturating_sub(60);
-            println!("{}", self.history[from..].join("\n"));
+            println!("{}", self.history.join("\n"));
+            println!("{}", c[at.saturating_sub(8)..=at].join("\n"));
             panic!(
                 "log line {at}:\nC    {:?}\nhere {:?}",
                 c.get(at),
