@@ -85,7 +85,9 @@ impl Naive {
             .iter()
             .filter(|b| b.dest == dest && b.deadline > now)
         {
-            if let Some(session) = self.find_endp(&binding.endp, now) {
+            let holds = |s: &Session| s.endp == binding.endp && s.deadline > now;
+            if self.sessions.iter().any(holds) {
+                let session = self.find_endp(&binding.endp, now)?;
                 return Some((session, binding.prop.clone()));
             }
         }
