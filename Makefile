@@ -13,7 +13,8 @@
 #                        the same in Debian 11, 12 and 13; root, debootstrap
 #   make check-debian-build
 #                        a build with Debian 13's compiler and packaged crates
-#   make install         (and uninstall) with DESTDIR
+#   make bench           what a request costs, next to the C daemon
+#   make install         (and uninstall) what make has built, with DESTDIR
 #   make dist            a source tarball with all crates in it
 #
 # What is compiled in goes by its Postfix name. The values are those of the
@@ -56,6 +57,7 @@ LOCKED = $(if $(wildcard Cargo.lock),--locked)
 
 # The scache that the suite is run against; empty for the one built here.
 SCACHE =
+MINUTES = 1
 ifneq ($(SCACHE),)
 export SCACHE
 else
@@ -92,6 +94,21 @@ check-debian-build:
 demo:
 	$(CARGO) test $(LOCKED) --quiet --test demo
 
+bench:
+	$(CARGO) bench $(LOCKED) --quiet --bench bench
+
+bench-syscalls: all
+	t/bench/syscalls
+
+soak:
+	$(CARGO) test $(LOCKED) --release --quiet --test soak -- $(MINUTES)
+
+differ:
+	$(CARGO) test $(LOCKED) --release --quiet --test differ
+
+fuzz:
+	t/fuzz/run
+
 dist:
 	t/dist $(TARGET)/dist
 
@@ -114,4 +131,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check check-dist dist check-postfix check-generations check-debian-build record demo install uninstall clean
+.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-debian-build record demo install uninstall clean

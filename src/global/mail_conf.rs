@@ -12,7 +12,7 @@
 //! of the original, see [`mail_params`](super::mail_params).
 //!
 //! Unlike the original, main.cf is read once even if it changed during the
-//! last two seconds, and the lines before a bad one have no effect.
+//! last two seconds.
 //!
 //! Errors are the text of a message that ends the program.
 

@@ -59,6 +59,28 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
     before.is_back(&daemon, 512);
 }
 
+#[test]
+fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
+    let daemon = setup().nofile(40, 40).start().expect("start");
+    let (ours, _theirs) = session();
+    // Sessions on their way make room for nobody.
+    let mut takers: Vec<Client> = (0..12).map(|_| connect(&daemon)).collect();
+    for client in &mut takers {
+        save(client, 100, "e", "p", &ours);
+        find_begun(client, "e").expect("the session");
+    }
+    let mut others: Vec<Client> = (0..8).map(|_| daemon.connect().expect("connect")).collect();
+    assert!(daemon.wait_for_log("others have to wait"));
+    for client in &mut takers {
+        client.send_list("dummy= .").expect("send");
+        client.receive_fd().expect("a descriptor");
+        client.send_list("dummy= .").expect("send");
+    }
+    for client in &mut others {
+        answers_after_announcement(client);
+    }
+}
+
 fn answers_after_announcement(client: &mut Client) {
     client.receive_list().expect("announcement");
     answers(client);
