@@ -133,7 +133,7 @@ impl Pair {
     }
 
     fn send(&mut self, who: usize, bytes: &[u8], fds: &[usize]) -> Vec<u8> {
-        let text = String::from_utf8_lossy(bytes).replace('\0', "\\0");
+        let text = bytes.escape_ascii();
         self.history.push(format!("{who}> {text} fds {fds:?}"));
         self.writes += 1;
         let fds: Vec<BorrowedFd> = fds.iter().map(|&fd| self.files[fd].as_fd()).collect();
@@ -147,7 +147,7 @@ impl Pair {
             println!("{}", self.history.last().map_or("", String::as_str));
         }
         let (c, port) = (self.c.came(who), self.port.came(who));
-        let text = String::from_utf8_lossy(&c.0).replace('\0', "\\0");
+        let text = c.0.escape_ascii();
         self.history.push(format!("{who}< {text} and {:?}", c.1));
         let from = self.history.len().saturating_sub(30);
         assert!(
@@ -191,7 +191,20 @@ fn masked(line: &str, lost: bool) -> Option<String> {
     let at = cut
         .iter()
         .find_map(|text| Some(line.find(text)? + text.len()));
-    Some(line[..at.unwrap_or(line.len())].to_string())
+    Some(readable(&line[..at.unwrap_or(line.len())]))
+}
+
+/// A line with one `?` for what is not readable: of a character that is not
+/// whole the C daemon logs the bytes there are, this one question marks.
+fn readable(line: &str) -> String {
+    let mut text = String::new();
+    for c in line.chars() {
+        let c = if c == '\u{fffd}' { '?' } else { c };
+        if c != '?' || !text.ends_with('?') {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// One exchange.
