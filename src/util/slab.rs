@@ -6,6 +6,11 @@
 
 use std::ops::{Index, IndexMut};
 
+use super::heap;
+
+/// Fewer things than this are no crowd.
+const CROWD: usize = 500;
+
 /// Owns things of one kind.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -66,8 +71,9 @@ impl<T> Slab<T> {
 
     // After a crowd has gone, the next few things need no room for a crowd.
     fn give_memory_back(&mut self) {
-        if self.slots.len() > 1024 {
+        if self.slots.len() > CROWD {
             *self = Slab::default();
+            heap::give_back();
         } else {
             self.slots.clear();
             self.free.clear();
