@@ -308,7 +308,8 @@ impl ScacheMulti {
         }
     }
 
-    /// Puts a session into the list of its endpoint, behind all that are older.
+    /// Puts a session into the list of its endpoint, behind all that are older:
+    /// at the end when it is new, near the beginning when it was given back.
     fn link_session(&mut self, number: u32) {
         let Session { endp, timer, .. } = self.sessions[number];
         let mut ring = self.endps[endp as usize].sessions;
@@ -316,12 +317,13 @@ impl ScacheMulti {
             self.endps[endp as usize].live_place = self.live.len();
             self.live.push(endp);
         }
-        let mut pred = ring.last();
-        while let Some(older) =
-            pred.filter(|&pred| self.sessions[pred].timer.serial() > timer.serial())
-        {
-            pred = Ring::pred(&self.sessions, older);
-        }
+        let is_older = |member: &u32| self.sessions[*member].timer.serial() < timer.serial();
+        let succ = |&member: &u32| Ring::succ(&self.sessions, member);
+        let pred = ring.last().filter(is_older).or_else(|| {
+            std::iter::successors(ring.first(), succ)
+                .take_while(is_older)
+                .last()
+        });
         ring.insert_after(&mut self.sessions, pred, number);
         self.endps[endp as usize].sessions = ring;
     }

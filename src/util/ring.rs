@@ -75,11 +75,6 @@ impl Ring {
         some(members[member].neighbours().succ)
     }
 
-    /// The member before `member`. The original's `ring_pred()`.
-    pub fn pred<T: RingMember>(members: &Slab<T>, member: u32) -> Option<u32> {
-        some(members[member].neighbours().pred)
-    }
-
     /// Puts `member` at the end. The original's `ring_append()`.
     pub fn append<T: RingMember>(&mut self, members: &mut Slab<T>, member: u32) {
         self.insert_after(members, self.last(), member);
@@ -160,7 +155,6 @@ mod tests {
         ring.insert_after(&mut slab, Some(0), 1);
         assert_eq!(members(&ring, &slab), [0, 1, 2, 3]);
         assert_eq!((ring.last(), ring.len()), (Some(3), 4));
-        assert_eq!(Ring::pred(&slab, 3), Some(2));
         for number in 0..4 {
             ring.detach(&mut slab, number);
         }
