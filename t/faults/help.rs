@@ -128,6 +128,11 @@ impl Before {
             assert!(!late, "{} descriptors before, now {}", self.fds, count());
             std::thread::sleep(Duration::from_millis(1));
         }
+        self.memory_is_back(daemon, slack);
+    }
+
+    /// The daemon uses no more memory than `slack` KiB above.
+    pub fn memory_is_back(&self, daemon: &Daemon, slack: u64) {
         let memory = daemon.memory().expect("/proc");
         println!("VmRSS: {} KiB before, {memory} after", self.memory);
         assert!(
