@@ -240,9 +240,10 @@ fn endless_strings_end_the_connection_and_nothing_else() {
         endless.receive_end().expect("to be disconnected");
     }
     let told = |line: &&String| line.contains("string too long from scache socket");
-    assert_eq!(daemon.log().iter().filter(told).count(), 4);
     drop(client);
     before.is_back(&daemon, 1024);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.log.iter().filter(told).count(), 4);
 }
 
 #[test]
