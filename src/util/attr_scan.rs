@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::msg::msg_verbose;
 use super::printable::printable;
 use super::stream::{Input, NoInput, Stream};
+use super::strtol::skip_space;
 use crate::{msg_info, msg_warn};
 
 /// One attribute to expect. The original's `RECV_ATTR_INT` and `RECV_ATTR_STR`.
@@ -226,9 +227,7 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
 /// What `sscanf("%u%c")` makes of a text when it converts exactly one item,
 /// seen as a signed number.
 fn scan_number(text: &[u8]) -> Option<i32> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let start = text.iter().position(|byte| !is_space(byte))?;
-    let (negative, digits) = match &text[start..] {
+    let (negative, digits) = match skip_space(text) {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
