@@ -284,6 +284,21 @@ impl Daemon {
             .ok_or_else(|| io::Error::other("no run time"))
     }
 
+    /// Waits until it has read what a client sent, and is done with it: a read
+    /// that is still under way would take what is sent next as well.
+    pub fn has_read(&self, client: &Client) -> io::Result<()> {
+        client.drained()?;
+        let start = Instant::now();
+        while self.is_running() && start.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn is_running(&self) -> bool {
+        fs::read_to_string(self.proc("status")).is_ok_and(|status| status.contains("State:\tR"))
+    }
+
     /// That file about it in /proc.
     pub fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.pid().to_string()).join(name)

@@ -187,7 +187,7 @@ impl Player {
             Act::Connect(name) => self.connect(name).map_err(fail),
             Act::SendFds(name, fds, bytes) => self.send_fds(name, fds, bytes).map_err(fail),
             Act::Flush(_) => Ok(()),
-            Act::Drained(name) => self.peer(step.line, name)?.client.drained().map_err(fail),
+            Act::Drained(name) => self.drained(name).map_err(fail),
             Act::HalfClose(name) => self
                 .peer(step.line, name)?
                 .client
@@ -249,6 +249,12 @@ impl Player {
         Ok(())
     }
 
+    fn drained(&self, name: &str) -> io::Result<()> {
+        let peer = self.peers.get(name);
+        let peer = peer.ok_or_else(|| io::Error::other(format!("no client {name}")))?;
+        self.daemon()?.has_read(&peer.client)
+    }
+
     /// Sends what waits to be sent, in one write or cut in two.
     fn flush(&mut self, name: &str) -> io::Result<()> {
         let Some(peer) = self.peers.get_mut(name) else {
@@ -261,7 +267,9 @@ impl Player {
             Some(cut) if (here..self.cuts).contains(&cut) => {
                 let (first, second) = bytes.split_at(cut - here + 1);
                 peer.client.send(first)?;
-                peer.client.drained()?;
+                if let Some(daemon) = &self.daemon {
+                    daemon.has_read(&peer.client)?;
+                }
                 peer.client.send(second)
             }
             _ => peer.client.send(&bytes),
