@@ -16,7 +16,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use harness::master::{socket_path, Entry, Setup, SCACHE_LINE};
+use harness::entry::{Entry, SCACHE_LINE};
+use harness::master::Setup;
 use scache::global::scache_clnt::ScacheClnt;
 use scache::util::msg::{msg_more_verbose, msg_output};
 
@@ -39,7 +40,7 @@ fn main() -> Outcome {
 fn show() -> Outcome {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
     let daemon = Setup::new().configuration(&conf)?.start()?;
-    let socket = socket_path(daemon.directory(), &Entry::parse(SCACHE_LINE), 0);
+    let socket = Entry::parse(SCACHE_LINE).socket_path(daemon.directory(), 0);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     say(&format!(

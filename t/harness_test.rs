@@ -3,7 +3,8 @@
 mod harness;
 
 use harness::client::list;
-use harness::master::{Entry, Setup};
+use harness::entry::Entry;
+use harness::master::Setup;
 use harness::sys;
 
 #[test]

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::harness::daemon::Daemon;
-use super::harness::master::{Setup, SCACHE_LINE};
+use super::harness::entry::SCACHE_LINE;
+use super::harness::master::Setup;
 use super::harness::sys;
 use super::load::{names, run, Client, Kind, Script, ENDP_PROP};
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, PATIENCE};
 use super::directory::Directory;
-use super::master::{socket_path, Entry};
+use super::entry::Entry;
 use super::sys;
 
 /// A status message as it comes through the pipe to master(8).
@@ -102,7 +102,7 @@ impl Daemon {
 
     /// The first socket.
     pub fn socket(&self) -> PathBuf {
-        socket_path(self.directory(), &self.entry, 0)
+        self.entry.socket_path(self.directory(), 0)
     }
 
     /// Reads and forgets the status messages that come, until the daemon ends
@@ -128,7 +128,7 @@ impl Daemon {
 
     /// Connects a client to the socket of that number.
     pub fn connect_to(&self, number: usize) -> io::Result<Client> {
-        Client::connect(&socket_path(self.directory(), &self.entry, number))
+        Client::connect(&self.entry.socket_path(self.directory(), number))
     }
 
     /// The directory that has main.cf, and q, the queue directory.
@@ -242,7 +242,7 @@ impl Daemon {
     /// the first socket. (An accepted socket bears the name of the one that it
     /// was accepted from; those not accepted yet have no inode.)
     pub fn connections(&self) -> io::Result<BTreeSet<u64>> {
-        let path = socket_path(self.directory(), &self.entry, 0);
+        let path = self.entry.socket_path(self.directory(), 0);
         let path = path.to_string_lossy();
         let table = fs::read_to_string("/proc/net/unix")?;
         let connected = table.lines().filter_map(|line| {

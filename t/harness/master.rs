@@ -17,79 +17,12 @@ use std::time::{Duration, SystemTime};
 
 use super::daemon::Daemon;
 use super::directory::Directory;
+use super::entry::{Entry, SCACHE_LINE};
 use super::sys;
-
-/// The entry of master.cf that is used unless a test says otherwise.
-pub const SCACHE_LINE: &str = "scache unix - - n - 1 scache";
 
 /// What every main.cf starts with, as far as it is the same in all tests.
 /// Both daemons accept it: the owner is an account that every system has.
 const MAIN_CF: &str = "compatibility_level = 3.6\nmail_owner = daemon\n";
-
-/// One service entry of master.cf.
-#[derive(Clone)]
-pub struct Entry {
-    /// Service name: also the name of the socket.
-    pub service: String,
-    /// Transport type; only `unix` is listened on.
-    pub transport: String,
-    /// Socket in q/private (the default) or q/public?
-    pub private: bool,
-    /// Run as mail_owner (the default)? Only root can.
-    pub unprivileged: bool,
-    /// Run in the queue directory as a jail? Only root can.
-    pub chroot: bool,
-    /// Process limit; `None` is default_process_limit.
-    pub limit: Option<u32>,
-    /// The program's name.
-    pub command: String,
-    /// Its own arguments.
-    pub arguments: Vec<String>,
-}
-
-impl Entry {
-    /// Reads a line of master.cf: service, type, private, unpriv, chroot,
-    /// wakeup, maxproc, command and arguments.
-    pub fn parse(line: &str) -> Entry {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(words.len() >= 8, "master.cf: eight fields wanted: {line}");
-        Entry {
-            service: words[0].to_string(),
-            transport: words[1].to_string(),
-            private: words[2] != "n",
-            unprivileged: words[3] != "n",
-            chroot: words[4] == "y",
-            limit: words[6].parse().ok(),
-            command: words[7].to_string(),
-            arguments: words[8..].iter().map(|word| word.to_string()).collect(),
-        }
-    }
-
-    /// The argument vector that master(8) makes of it, without argv\[0\].
-    pub fn argv(&self, sockets: usize) -> Vec<String> {
-        let mut argv: Vec<String> = Vec::new();
-        match self.limit {
-            Some(0) => argv.push("-z".into()),
-            Some(1) => argv.push("-l".into()),
-            _ => {}
-        }
-        if self.service != self.command {
-            argv.extend(["-n".into(), self.service.clone()]);
-        }
-        argv.extend(["-t".into(), self.transport.clone()]);
-        if self.unprivileged && sys::is_root() {
-            argv.push("-u".into());
-        }
-        if self.chroot && sys::is_root() {
-            argv.push("-c".into());
-        }
-        if sockets > 1 {
-            argv.extend(["-s".into(), sockets.to_string()]);
-        }
-        argv.extend(self.arguments.iter().cloned());
-        argv
-    }
-}
 
 /// What to start and how.
 #[derive(Clone)]
@@ -321,7 +254,7 @@ impl Setup {
 
     fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
         let listen = |number| {
-            let listener = UnixListener::bind(socket_path(directory, &self.entry, number))?;
+            let listener = UnixListener::bind(self.entry.socket_path(directory, number))?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         };
@@ -347,18 +280,4 @@ impl Setup {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
-}
-
-/// Where the socket of that number is.
-pub fn socket_path(directory: &Path, entry: &Entry, number: usize) -> PathBuf {
-    let class = if entry.private {
-        "q/private"
-    } else {
-        "q/public"
-    };
-    let name = match number {
-        0 => entry.service.clone(),
-        _ => format!("{}.{}", entry.service, number + 1),
-    };
-    directory.join(class).join(name)
 }

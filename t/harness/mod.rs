@@ -11,6 +11,7 @@
 pub mod client;
 pub mod daemon;
 pub mod directory;
+pub mod entry;
 pub mod kind;
 pub mod master;
 pub mod random;
