@@ -10,7 +10,7 @@
 #   make check-postfix   mail through it in a Postfix of its own, and its jail;
 #                        root, and Postfix, but not one that is configured
 #   make check-generations
-#                        the same in Debian 11, 12 and 13; root, debootstrap
+#                        the same in Debian 11, 12, 13 and sid; root, debootstrap
 #   make check-debian-build
 #                        a build with Debian 13's compiler and packaged crates
 #   make bench           what a request costs, next to the C daemon
