@@ -173,6 +173,9 @@ impl Scache {
         stream: &mut Stream,
         turn: Turn,
     ) -> Option<State> {
+        if let Some(reason) = stream.error().map(strerror) {
+            return Some(self.receive_failed(stream, &reason));
+        }
         if !stream.take_readable() {
             return None;
         }

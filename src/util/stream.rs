@@ -149,7 +149,7 @@ impl Stream {
         self.ended
     }
 
-    /// The error that ended the input, if it was one.
+    /// The error that ended the connection, if it was one.
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
     }
@@ -245,8 +245,8 @@ impl Stream {
     }
 
     /// Writes what was put, as far as it goes. The original's
-    /// `vstream_fflush()`. A client that does not take it because it is gone
-    /// shows when the next input is asked for.
+    /// `vstream_fflush()`. A write that fails ends input and output: it shows
+    /// when the next input is asked for, and [`Stream::error`] says why.
     pub fn fflush(&mut self) {
         if self.write_buf.is_empty() {
             return;
@@ -257,8 +257,8 @@ impl Stream {
                 Ok(count) => self.written += count,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.end(NoInput::Eof);
+                Err(err) => {
+                    self.fail(err);
                     self.mute = true;
                 }
             }
@@ -286,11 +286,14 @@ impl Stream {
             Ok(0) => self.end(NoInput::Eof),
             Ok(count) => self.unread = 0..count,
             Err(err) if is_temporary(&err) => {}
-            Err(err) => {
-                self.end(NoInput::Eof);
-                self.error = Some(err);
-            }
+            Err(err) => self.fail(err),
         }
+    }
+
+    /// Ends the input for a reason, the first of which stays.
+    fn fail(&mut self, err: io::Error) {
+        self.end(NoInput::Eof);
+        self.error.get_or_insert(err);
     }
 }
 

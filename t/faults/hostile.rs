@@ -195,6 +195,21 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
 }
 
 #[test]
+fn a_client_that_has_shut_its_ears_is_disconnected() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let mut deaf = connect(&daemon);
+    deaf.deafen().expect("shutdown");
+    // It could go on to talk, and nobody would be any the wiser.
+    deaf.send_list("request=find_endp label=nothing .")
+        .expect("send");
+    wait_until("one is left", || {
+        daemon.connections().expect("/proc").len() == 1
+    });
+    answers(&mut client);
+}
+
+#[test]
 fn requests_sent_in_one_go_and_never_read_use_no_memory() {
     let daemon = setup().start().expect("start");
     let before = Before::of(&daemon);

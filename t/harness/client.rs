@@ -195,6 +195,11 @@ impl Client {
         self.stream.shutdown(Shutdown::Write)
     }
 
+    /// Refuses whatever comes from now on; more can still be sent.
+    pub fn deafen(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Read)
+    }
+
     fn take(&mut self, count: usize) -> Vec<u8> {
         self.bytes.drain(..count).collect()
     }

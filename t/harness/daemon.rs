@@ -146,6 +146,19 @@ impl Daemon {
         sys::kill(self.pid(), signal)
     }
 
+    /// Stops it until SIGCONT, and waits until it has stopped.
+    pub fn stop(&self) -> io::Result<()> {
+        self.signal(libc::SIGSTOP)?;
+        let start = Instant::now();
+        while !fs::read_to_string(self.proc("status"))?.contains("State:\tT") {
+            if start.elapsed() > PATIENCE {
+                return Err(io::Error::other("the daemon does not stop"));
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
     /// Ends it the hard way.
     pub fn kill(mut self) -> io::Result<Ended> {
         self.child.kill()?;
@@ -303,6 +316,15 @@ impl Daemon {
     pub fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.pid().to_string()).join(name)
     }
+}
+
+/// Whether any process has the UNIX-domain socket with this inode.
+pub fn is_unix_socket(inode: u64) -> io::Result<bool> {
+    let table = fs::read_to_string("/proc/net/unix")?;
+    let inode = inode.to_string();
+    Ok(table
+        .lines()
+        .any(|line| line.split_whitespace().nth(6) == Some(&inode)))
 }
 
 impl Drop for Daemon {

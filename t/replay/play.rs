@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::script::{Act, Received, Script, Step};
 use super::text;
 use crate::harness::client::{Client, Item, PATIENCE};
-use crate::harness::daemon::{Daemon, Ended};
+use crate::harness::daemon::{self, Daemon, Ended};
 use crate::harness::master::Setup;
 use crate::harness::sys;
 
@@ -91,6 +91,8 @@ struct Player {
     daemon: Option<Daemon>,
     ended: Option<Ended>,
     peers: BTreeMap<String, Peer>,
+    /// The daemon's ends of clients that have left.
+    left: BTreeMap<String, u64>,
     pairs: BTreeMap<String, Pair>,
     mode: Mode,
     heard: Vec<(usize, String)>,
@@ -142,6 +144,7 @@ impl Player {
             daemon: Some(daemon),
             ended: None,
             peers,
+            left: BTreeMap::new(),
             pairs: BTreeMap::new(),
             mode,
             heard: Vec::new(),
@@ -193,7 +196,18 @@ impl Player {
                 .client
                 .half_close()
                 .map_err(fail),
-            Act::Abandon(name) => self.abandon(step.line, name),
+            Act::Abandon(name) => {
+                self.leave(step.line, name)?;
+                self.dropped(step.line, name)
+            }
+            Act::Leave(name) => self.leave(step.line, name),
+            Act::Dropped(name) => self.dropped(step.line, name),
+            Act::Deaf(name) => self.peer(step.line, name)?.client.deafen().map_err(fail),
+            Act::Stop => self.daemon().and_then(Daemon::stop).map_err(fail),
+            Act::Continue => self
+                .daemon()
+                .and_then(|daemon| daemon.signal(libc::SIGCONT))
+                .map_err(fail),
             Act::Ready(name) => self.ready(step.line, name),
             Act::Sleep(seconds) => {
                 std::thread::sleep(Duration::from_secs_f64(*seconds));
@@ -354,12 +368,31 @@ impl Player {
         Err(Failure::differs(line, "nothing more", came))
     }
 
-    /// The client disappears; waits until the daemon has dropped it.
-    fn abandon(&mut self, line: usize, name: &str) -> Result<(), Failure> {
-        let accepted = self.peer(line, name)?.accepted;
-        let inode =
-            accepted.ok_or_else(|| Failure::new(line, "the daemon's socket is not known"))?;
+    /// The client disappears. Its socket may have been inherited by a daemon
+    /// that another thread is about to start; then it is not closed yet.
+    fn leave(&mut self, line: usize, name: &str) -> Result<(), Failure> {
+        let peer = self.peer(line, name)?;
+        let (_, inode) = sys::identity_of(&peer.client);
+        let accepted = peer.accepted;
         self.peers.remove(name);
+        let accepted =
+            accepted.ok_or_else(|| Failure::new(line, "the daemon's socket is not known"))?;
+        self.left.insert(name.to_string(), accepted);
+        let is_open = || daemon::is_unix_socket(inode).map_err(|error| Failure::new(line, error));
+        let deadline = Instant::now() + PATIENCE;
+        while is_open()? {
+            if Instant::now() > deadline {
+                return Err(Failure::new(line, "somebody keeps the client's socket"));
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Waits until the daemon has dropped a client that has left.
+    fn dropped(&mut self, line: usize, name: &str) -> Result<(), Failure> {
+        let inode = self.left.remove(name);
+        let inode = inode.ok_or_else(|| Failure::new(line, format!("{name} has not left")))?;
         let deadline = Instant::now() + PATIENCE;
         let has = |player: &Player| Ok(player.daemon()?.connections()?.contains(&inode));
         while has(self).map_err(|error: io::Error| Failure::new(line, error))? {

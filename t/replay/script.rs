@@ -28,6 +28,12 @@ pub enum Act {
     /// `abandon a`: it disappears whatever was sent to it, and the daemon
     /// notices.
     Abandon(String),
+    /// `leave a`: it disappears; the daemon may not have noticed yet.
+    Leave(String),
+    /// `dropped a`: and now it has.
+    Dropped(String),
+    /// `deaf a`: nothing can be sent to it any more, but it goes on sending.
+    Deaf(String),
     /// `ready a`: something has come for it; it is not read yet.
     Ready(String),
     /// `closed:one`: nobody has that descriptor any more.
@@ -38,6 +44,10 @@ pub enum Act {
     Await(String),
     /// `sleep 1.5`: time passes.
     Sleep(f64),
+    /// `stop`: the daemon is stopped.
+    Stop,
+    /// `continue`: it goes on.
+    Continue,
     /// `align`: up to the start of a whole second.
     Align,
     /// `exit`: the daemon exits by itself.
@@ -190,8 +200,13 @@ fn act(word: &str, rest: &str) -> Result<Act, String> {
         "close" => Act::Close(name()),
         "half-close" => Act::HalfClose(name()),
         "abandon" => Act::Abandon(name()),
+        "leave" => Act::Leave(name()),
+        "dropped" => Act::Dropped(name()),
+        "deaf" => Act::Deaf(name()),
         "ready" => Act::Ready(name()),
         "await" => Act::Await(name()),
+        "stop" => Act::Stop,
+        "continue" => Act::Continue,
         "align" => Act::Align,
         "exit" => Act::Exit,
         "sleep" => Act::Sleep(rest.parse().map_err(|_| format!("no number: {rest}"))?),
