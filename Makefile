@@ -13,7 +13,8 @@
 #                        the same in Debian 11, 12, 13 and sid; root, debootstrap
 #   make check-debian-build
 #                        a build with Debian 13's compiler and packaged crates
-#   make bench           what a request costs, next to the C daemon
+#   make bench           how long sessions live and what a request costs, next to
+#                        the C daemon
 #   make install         (and uninstall) what make has built, with DESTDIR
 #   make dist            a source tarball with all crates in it
 #

@@ -1,7 +1,7 @@
 //! One of the daemons that are compared, with its clients.
 
-use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,7 +30,8 @@ pub struct Contestant {
 pub struct Running {
     daemon: Daemon,
     clients: Vec<Client>,
-    session: File,
+    session: TcpStream,
+    _peer: TcpStream,
     filled: usize,
 }
 
@@ -58,7 +59,8 @@ impl Contestant {
         }
     }
 
-    fn start_daemon(&self) -> io::Result<Daemon> {
+    /// Starts it, without a client.
+    pub fn start_daemon(&self) -> io::Result<Daemon> {
         let limit = sys::open_files_limit()?;
         let setup = Setup::new()
             .binary(&self.binary)
@@ -77,10 +79,12 @@ impl Contestant {
 
     /// Starts it, with one client.
     pub fn start(&self) -> io::Result<Running> {
+        let (session, _peer) = session()?;
         let mut running = Running {
             daemon: self.start_daemon()?,
             clients: Vec::new(),
-            session: File::open("/dev/null")?,
+            session,
+            _peer,
             filled: 0,
         };
         running.connect(1)?;
@@ -188,6 +192,13 @@ impl Running {
     fn settle(&self) {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// What is cached: a connection, and its other end.
+pub fn session() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let session = TcpStream::connect(listener.local_addr()?)?;
+    Ok((session, listener.accept()?.0))
 }
 
 fn filler_name(number: usize) -> String {

@@ -2,8 +2,8 @@
 //! answered. Clients block and do not log; the daemon under test is the only
 //! thing that should cost.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// False when there is nothing to do.
-    fn begin(&mut self, script: Option<Rc<Script>>, session: &File) -> io::Result<bool> {
+    fn begin(&mut self, script: Option<Rc<Script>>, session: &TcpStream) -> io::Result<bool> {
         let Some(script) = script else {
             return Ok(false);
         };
@@ -161,7 +161,7 @@ impl Client {
 
     /// Does its part up to where the daemon has to do something first. Whether
     /// the daemon has done what comes now is `ready`.
-    fn advance(&mut self, mut ready: bool, session: &File) -> io::Result<()> {
+    fn advance(&mut self, mut ready: bool, session: &TcpStream) -> io::Result<()> {
         while let Some(step) = self.script.0.get(self.done) {
             match step {
                 Step::Send(bytes) => self.stream.write_all(bytes)?,
@@ -192,7 +192,7 @@ impl Client {
 /// for as long as `next` has one for the client of that number; how many.
 pub fn run(
     clients: &mut [Client],
-    session: &File,
+    session: &TcpStream,
     mut next: impl FnMut(usize) -> Option<Rc<Script>>,
 ) -> io::Result<usize> {
     let mut poller = Poller::new()?;

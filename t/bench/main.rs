@@ -1,5 +1,6 @@
-//! How much the daemon costs, next to the C daemon and to the least that the
-//! protocol can cost on this machine (`floor`).
+//! How long the daemon keeps sessions (`lifetime`), and how much it costs, next
+//! to the C daemon and to the least that the protocol can cost on this machine
+//! (`floor`).
 //!
 //! Starts the daemons as master(8) would, gives all of them the same load in
 //! alternating rounds, and prints a table. `quick` makes it short; two
@@ -14,6 +15,7 @@ mod contestant;
 mod floor;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod lifetime;
 mod load;
 mod rounds;
 mod table;

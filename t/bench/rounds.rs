@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::contestant::{stored_text, Contestant, Running, Sample};
 use super::harness::sys;
+use super::lifetime;
 use super::load::{names, Kind, Script};
 use super::table::{heading, line, Samples};
 
@@ -65,6 +66,7 @@ impl Bench {
         if std::env::var_os("SPREAD").is_none() {
             sys::stay_on_one_cpu()?;
         }
+        lifetime::compare(&self.contestants)?;
         self.clients()?;
         self.sessions()?;
         self.bindings()?;
