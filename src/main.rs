@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use scache::global::mail_conf::MailConf;
-use scache::global::mail_params::{scache_params_init, MailParams};
+use scache::global::mail_params::scache_params_init;
 use scache::master::multi_server::multi_server_main;
 use scache::scache::Scache;
 
@@ -14,11 +14,11 @@ fn main() {
     multi_server_main(init)
 }
 
-fn init(params: &MailParams, conf: &mut MailConf) -> Result<Scache, String> {
+fn init(conf: &mut MailConf) -> Result<Scache, String> {
     let scache_params = scache_params_init(conf)?;
     Ok(Scache::new(
         scache_params,
-        params.announces_protocol(),
+        conf.generation().announces_protocol(),
         Instant::now(),
     ))
 }

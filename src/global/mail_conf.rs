@@ -23,6 +23,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::compat_level::LEVEL_RELOP;
+use super::generation::Generation;
 use crate::msg_warn;
 use crate::util::conv_time::conv_time;
 use crate::util::mac_expand::{MacError, MacExpand};
@@ -36,14 +37,16 @@ use crate::util::strtol::strtol;
 #[derive(Clone, Debug)]
 pub struct MailConf {
     path: PathBuf,
+    generation: Generation,
     dict: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MailConf {
     /// Knows nothing yet but `$config_directory`.
-    pub fn new(config_dir: &Path) -> Self {
+    pub fn new(config_dir: &Path, generation: Generation) -> Self {
         let mut conf = MailConf {
             path: config_dir.join("main.cf"),
+            generation,
             dict: HashMap::new(),
         };
         conf.update(b"config_directory", config_dir.as_os_str().as_bytes());
@@ -53,6 +56,11 @@ impl MailConf {
     /// The name of the file, for messages.
     pub fn path(&self) -> String {
         printable(self.path.as_os_str().as_bytes()).to_string()
+    }
+
+    /// Which Postfix's parameters these are.
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Reads main.cf. A later value for a name wins, with a warning.
@@ -205,7 +213,7 @@ mod tests {
     use super::*;
 
     fn conf(values: &[&str]) -> MailConf {
-        let mut conf = MailConf::new(Path::new("/conf"));
+        let mut conf = MailConf::new(Path::new("/conf"), Generation::BUILT_IN);
         for value in values {
             conf.update_option(value.as_bytes()).unwrap();
         }
@@ -218,7 +226,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("mail_conf.{}.{count}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("main.cf"), content).unwrap();
-        let mut conf = MailConf::new(&dir);
+        let mut conf = MailConf::new(&dir, Generation::BUILT_IN);
         let result = conf.load();
         std::fs::remove_dir_all(&dir).unwrap();
         result
@@ -252,7 +260,7 @@ mod tests {
             "DIR/main.cf, line 1: missing attribute name: \"=1\""
         );
         assert_eq!(
-            MailConf::new(Path::new("/no/where")).load(),
+            MailConf::new(Path::new("/no/where"), Generation::BUILT_IN).load(),
             Err("open /no/where/main.cf: No such file or directory".into())
         );
     }

@@ -19,7 +19,6 @@ use crate::util::msg::msg_utf8_enable;
 use crate::util::msg_syslog::msg_syslog_set_facility;
 use crate::util::printable::printable;
 use crate::util::strerror::strerror;
-use crate::util::strtol::strtol;
 use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
 use crate::util::valid_hostname::valid_hostname;
 
@@ -71,8 +70,6 @@ pub const DEF_SYSLOG_NAME: &str = "${multi_instance_name?{$multi_instance_name}:
 /// What every mail daemon has to know, checked.
 #[derive(Clone, Debug)]
 pub struct MailParams {
-    /// `mail_version`: the release that this daemon passes for.
-    pub mail_version: Vec<u8>,
     /// `syslog_facility`, as a LOG_ number.
     pub syslog_facility: libc::c_int,
     /// `syslog_name`: what stands before the name of the program in the log.
@@ -100,14 +97,6 @@ pub struct MailParams {
 }
 
 impl MailParams {
-    /// Whether a server tells its clients which protocol it speaks before
-    /// they say anything: since Postfix 3.6.
-    pub fn announces_protocol(&self) -> bool {
-        let major = strtol(&self.mail_version);
-        let minor = strtol(major.rest.strip_prefix(b".").unwrap_or_default());
-        (major.value, minor.value) >= (3, 6)
-    }
-
     /// Whether `maillog_file` is where log files are allowed. An error is the
     /// text of a fatal message, for the log that it does not name.
     pub fn check_maillog_file(&self) -> Result<(), String> {
@@ -133,7 +122,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let level = conf.get_mail_conf_str("compatibility_level", b"0", 0)?;
     compat_level_from_string(&level).ok_or_else(|| malformed(&level))?;
 
-    let mail_version = string(conf, "mail_version", build::MAIL_VERSION)?;
+    string(conf, "mail_version", build::MAIL_VERSION)?;
     let facility = string(conf, "syslog_facility", "mail")?;
     conf.get_mail_conf_str("multi_instance_name", b"", 0)?;
     let maillog_file = conf.get_mail_conf_str("maillog_file", b"", 0)?;
@@ -172,7 +161,6 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let mail_owner = mail_owner(conf, &owner_name)?;
 
     Ok(MailParams {
-        mail_version,
         syslog_facility,
         syslog_name,
         maillog_file,

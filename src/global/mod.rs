@@ -1,6 +1,7 @@
 //! What every mail program knows: configuration, protocols, the cache.
 
 pub mod compat_level;
+pub mod generation;
 pub mod mail_conf;
 pub mod mail_params;
 pub mod mail_proto;

@@ -6,10 +6,10 @@
 //! status 1.
 
 use std::env;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixListener;
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,13 @@ use super::clients::{Clients, Limits, MultiService, Turn, Wait};
 use super::master_proto::{
     MasterPipe, MASTER_FLOW_READ, MASTER_FLOW_WRITE, MASTER_LISTEN_FD, MASTER_STATUS_FD,
 };
-use super::options::{Environment, Options};
+use super::options::{generation, Environment, Options, WITH_VALUE};
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{build, mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
+use crate::util::getopt::Getopt;
 use crate::util::local_time::LocalTime;
 use crate::util::open_limit::open_limit;
 use crate::util::poll_fd::read_wait;
@@ -41,7 +42,7 @@ const UNKNOWN_STREAM: &str = "unknown_stream";
 /// Runs a service from exec to exit. `init` looks up what the service itself
 /// wants to know, and makes it. The original's `multi_server_main()`.
 pub fn multi_server_main<S: MultiService>(
-    init: impl FnOnce(&MailParams, &mut MailConf) -> Result<S, String>,
+    init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> ! {
     // A panic is for the log, too.
     panic::set_hook(Box::new(|info| msg_panic!("{info}")));
@@ -52,7 +53,7 @@ pub fn multi_server_main<S: MultiService>(
 }
 
 fn run<S: MultiService>(
-    init: impl FnOnce(&MailParams, &mut MailConf) -> Result<S, String>,
+    init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> Result<(), String> {
     // Rust has SIGPIPE ignored at start-up; SIGXFSZ is left.
     ignore_file_size_signal();
@@ -62,10 +63,11 @@ fn run<S: MultiService>(
     LocalTime::load_zone();
     environment.log();
 
-    let mut conf = MailConf::new(&config_directory());
+    let options = Getopt::new(args.map(OsString::into_vec), WITH_VALUE);
+    let mut conf = MailConf::new(&config_directory(), generation(options.clone()));
     conf.update(b"process_name", process_name.as_bytes());
     conf.load()?;
-    let options = Options::parse(args.collect(), &mut conf, &environment)?;
+    let options = Options::parse(options, &mut conf, &environment)?;
     let service_name = options
         .service_name
         .as_deref()
@@ -79,7 +81,7 @@ fn run<S: MultiService>(
         maillog_client_init(process_name, &MailLog::Syslog(params.syslog_facility), true);
         return Err("do not run this command by hand".into());
     }
-    let service = init(&params, &mut conf)?;
+    let service = init(&mut conf)?;
     if options.debug || environment.debug {
         debug_process(&mut conf)?;
     }

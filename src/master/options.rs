@@ -2,19 +2,25 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::global::generation::Generation;
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::DEF_SYSLOG_NAME;
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::msg_info;
+use crate::util::getopt::Getopt;
 use crate::util::msg::{msg_more_verbose, msg_verbose};
 use crate::util::printable::printable;
+use crate::util::split_nameval::split_nameval;
 use crate::util::strtol::strtol;
 
 /// The system name in the log before anything says another.
 const EARLY_SYSLOG_NAME: &str = "postfix";
+
+/// The options that have a value, for [`Getopt`].
+pub const WITH_VALUE: &[u8] = b"imnost";
 
 /// What the environment says, before anything else does.
 #[derive(Clone, Debug)]
@@ -54,6 +60,19 @@ pub struct Options {
     pub to_stderr: bool,
     /// The first argument that belongs to no option.
     pub argument: Option<Vec<u8>>,
+}
+
+/// The generation that the command line asks for. It is known before main.cf
+/// is read, and so before the options count.
+pub fn generation(options: Getopt) -> Generation {
+    let values = options.filter_map(|(letter, value)| value.filter(|_| letter == b'o'));
+    let version = values
+        .filter_map(|value| match split_nameval(&value) {
+            Ok((b"mail_version", version)) => Some(Generation::of_version(version)),
+            _ => None,
+        })
+        .last();
+    version.flatten().unwrap_or(Generation::BUILT_IN)
 }
 
 impl Environment {
@@ -111,44 +130,22 @@ impl Environment {
 }
 
 impl Options {
-    /// Reads the command line; `-o`, `-i` and `-m` go to `conf`, and what
-    /// concerns the log takes effect at once. Fails with the text of a fatal
-    /// message.
+    /// Goes through the command line; `-o`, `-i` and `-m` go to `conf`, and
+    /// what concerns the log takes effect at once. Fails with the text of a
+    /// fatal message.
     pub fn parse(
-        args: Vec<OsString>,
+        mut getopt: Getopt,
         conf: &mut MailConf,
         environment: &Environment,
     ) -> Result<Options, String> {
         let mut options = Options::default();
-        let mut args = args.into_iter().map(OsString::into_vec);
-        while let Some(arg) = args.next() {
-            let [b'-', letters @ ..] = &arg[..] else {
-                options.argument = Some(arg);
-                break;
-            };
-            if letters.is_empty() {
-                options.argument = Some(arg);
-                break;
-            }
-            if letters == b"-" {
-                options.argument = args.next();
-                break;
-            }
-            let mut letters = letters;
-            while let [letter, rest @ ..] = letters {
-                letters = rest;
-                if !b"imnost".contains(letter) {
-                    options.flag(*letter, conf, environment)?;
-                    continue;
-                }
-                let value = match rest {
-                    [] => args.next().ok_or_else(|| invalid_option(*letter))?,
-                    _ => rest.to_vec(),
-                };
-                options.value(*letter, value, conf)?;
-                break;
+        for (letter, value) in getopt.by_ref() {
+            match value {
+                Some(value) => options.value(letter, value, conf)?,
+                None => options.flag(letter, conf, environment)?,
             }
         }
+        options.argument = getopt.argument;
         Ok(options)
     }
 

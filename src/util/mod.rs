@@ -7,6 +7,7 @@ pub mod close_on_exec;
 pub mod conv_time;
 pub mod event;
 pub mod get_hostname;
+pub mod getopt;
 pub mod heap;
 pub mod local_time;
 pub mod mac_expand;

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::global::generation::Generation;
 
 /// The first user that could own a mail system: this machine may have no
 /// postfix.
@@ -17,7 +18,7 @@ fn somebody() -> String {
 }
 
 fn conf(values: &[&str]) -> MailConf {
-    let mut conf = MailConf::new(Path::new("/conf"));
+    let mut conf = MailConf::new(Path::new("/conf"), Generation::BUILT_IN);
     conf.update(b"mail_owner", somebody().as_bytes());
     for value in values {
         conf.update_option(value.as_bytes()).unwrap();
@@ -135,25 +136,6 @@ fn a_log_file_has_its_place() {
         check(&["maillog_file=/x", "maillog_file_prefixes=/y,/x"]),
         Ok(())
     );
-}
-
-#[test]
-fn the_protocol_is_announced_since_3_6() {
-    for (version, announces) in [
-        ("3.7.11", true),
-        ("3.6", true),
-        ("3.6-20201205", true),
-        ("3.10.2", true),
-        ("4.0", true),
-        ("3.5.25", false),
-        ("2.11.0", false),
-        ("3", false),
-        ("x", false),
-    ] {
-        let version = format!("mail_version={version}");
-        let params = params(&[&version]);
-        assert_eq!(params.announces_protocol(), announces, "{version}");
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
+use scache::global::generation::Generation;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::{mail_params_init, scache_params_init};
 
@@ -18,13 +19,13 @@ fuzz_target!(|text: &[u8]| {
     std::fs::create_dir_all(&directory).expect("mkdir");
     std::fs::write(directory.join("main.cf"), text).expect("write");
     let _ = read(&directory);
-    let mut conf = MailConf::new(&directory);
+    let mut conf = MailConf::new(&directory, Generation::BUILT_IN);
     let _ = conf.eval(text);
     let _ = conf.update_option(text);
 });
 
 fn read(directory: &Path) -> Result<(), String> {
-    let mut conf = MailConf::new(directory);
+    let mut conf = MailConf::new(directory, Generation::BUILT_IN);
     conf.load()?;
     mail_params_init(&mut conf)?;
     scache_params_init(&mut conf)?;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
+use scache::global::generation::Generation;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
 use scache::master::clients::{MultiService, Turn, Wait};
@@ -137,7 +138,7 @@ impl World {
 fuzz_target!(|steps: Vec<(u8, u8)>| {
     let (session, _other) = UnixStream::pair().expect("socketpair");
     let before = open_fds();
-    let mut conf = MailConf::new(Path::new("/nowhere"));
+    let mut conf = MailConf::new(Path::new("/nowhere"), Generation::BUILT_IN);
     conf.update(b"connection_cache_ttl_limit", b"10s");
     let params = scache_params_init(&mut conf).expect("defaults");
     let now = Instant::now();

@@ -1,0 +1,116 @@
+//! `generation`: the Postfix that this daemon passes for.
+//!
+//! One build can serve a Postfix of another version. What differs between
+//! versions goes by the generation, and this is the one place that says what
+//! that is: each difference is a function of [`Generation`].
+//!
+//! The generation is that of the version that is compiled in, unless
+//! `-o mail_version=N.N` in master.cf names another one. `mail_version` in
+//! main.cf is for the administrator to hide or to invent, and so is an option
+//! whose value is no version number: it is what `$mail_version` becomes, no
+//! more.
+
+use super::mail_params::build;
+
+/// A version of Postfix, as far as one differs from the next: its first two
+/// numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation {
+    major: u32,
+    minor: u32,
+}
+
+impl Generation {
+    /// That of the version that is compiled in.
+    pub const BUILT_IN: Generation = match Generation::of_version(build::MAIL_VERSION.as_bytes()) {
+        Some(generation) => generation,
+        None => panic!("SCACHE_MAIL_VERSION is no version number"),
+    };
+
+    /// That of a version number: two numbers with a dot between, and nothing
+    /// more, or what comes after another dot or a hyphen.
+    ///
+    /// ```
+    /// use scache::global::generation::Generation;
+    /// let generation = Generation::of_version(b"3.10.2").unwrap();
+    /// assert!(generation > Generation::of_version(b"3.9-20240101").unwrap());
+    /// assert_eq!(Generation::of_version(b"hidden"), None);
+    /// ```
+    pub const fn of_version(text: &[u8]) -> Option<Generation> {
+        let Some((major, [b'.', rest @ ..])) = number(text) else {
+            return None;
+        };
+        match number(rest) {
+            Some((minor, [] | [b'.' | b'-', ..])) => Some(Generation { major, minor }),
+            _ => None,
+        }
+    }
+
+    /// Whether a server tells its clients which protocol it speaks before they
+    /// say anything. With a wrong one, clients do without the server.
+    pub fn announces_protocol(self) -> bool {
+        self.since(3, 6)
+    }
+
+    fn since(self, major: u32, minor: u32) -> bool {
+        self >= Generation { major, minor }
+    }
+}
+
+/// A decimal number, and what follows.
+const fn number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let mut value: u32 = 0;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+        value = value
+            .saturating_mul(10)
+            .saturating_add((*digit - b'0') as u32);
+        rest = tail;
+    }
+    match rest.len() < text.len() {
+        true => Some((value, rest)),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_number_is_two_numbers_and_more() {
+        let of = |text: &str| Generation::of_version(text.as_bytes());
+        for text in [
+            "3.10",
+            "3.10.4",
+            "3.10-RC1",
+            "3.10.",
+            "03.010",
+            "3.10-20250101-nonprod",
+        ] {
+            assert_eq!(of(text), of("3.10.0"), "{text}");
+            assert!(of(text).is_some(), "{text}");
+        }
+        for text in [
+            "", "3", "3.", ".3", "3.x", "3.6x", "x3.6", "-3.6", "+3.6", " 3.6", "hidden",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_two_numbers_decide_about_the_announcement() {
+        for (version, announces) in [
+            ("3.5.25", false),
+            ("3.6", true),
+            ("3.6.0", true),
+            ("3.10-20240101", true),
+            ("4.0", true),
+            ("2.99", false),
+            ("3.99999999999", true),
+        ] {
+            let generation = Generation::of_version(version.as_bytes()).unwrap();
+            assert_eq!(generation.announces_protocol(), announces, "{version}");
+        }
+    }
+}
