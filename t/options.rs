@@ -180,15 +180,41 @@ fn syslogd() -> Log {
         while let Ok(length) = socket.recv(&mut buffer) {
             // <PRIORITY>Mmm dd hh:mm:ss TAG[PID]: TEXT
             let line = &buffer[..length];
-            let start = line.iter().position(|&c| c == b'>').unwrap() + 1;
-            let (open, close) = (find(line, b'['), find(line, b']'));
-            let pid = std::str::from_utf8(&line[open + 1..close]).unwrap();
-            let text = [&line[..start], &line[start + 16..open], &line[close + 1..]].concat();
+            let start = find(line, b'>') + 1;
+            let (pid, text) = without_pid(line, start);
             let mut messages = messages.lock().unwrap();
-            messages.entry(pid.parse().unwrap()).or_default().push(text);
+            messages.entry(pid).or_default().push(text);
         }
     });
     log
+}
+
+/// A line whose time begins at `start`: the number of the process, and the line
+/// without it and the time.
+fn without_pid(line: &[u8], start: usize) -> (u32, Vec<u8>) {
+    let (open, close) = (find(line, b'['), find(line, b']'));
+    let pid = std::str::from_utf8(&line[open + 1..close]).unwrap();
+    let text = [&line[..start], &line[start + 16..open], &line[close + 1..]].concat();
+    (pid.parse().unwrap(), text)
+}
+
+/// The place of a postlogd(8).
+fn postlogd(path: PathBuf) -> UnixDatagram {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let socket = UnixDatagram::bind(&path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+/// What has been sent there by a process that has ended.
+fn received(socket: UnixDatagram) -> Vec<Vec<u8>> {
+    let mut buffer = vec![0; 65536];
+    let next = || {
+        let length = socket.recv(&mut buffer).ok()?;
+        Some(without_pid(&buffer[..length], 0).1)
+    };
+    std::iter::from_fn(next).collect()
 }
 
 fn find(line: &[u8], byte: u8) -> usize {
@@ -249,6 +275,8 @@ impl Run {
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
         }
+        let postlog = case.postlog.as_ref();
+        let postlog = postlog.map(|name| postlogd(dir.join("queue/public").join(name)));
         let mut command = self.command(case, &dir);
         let stderr = fs::File::create(dir.join("stderr")).unwrap();
         command
@@ -277,14 +305,11 @@ impl Run {
             Some(log) if case.with_syslog => log.lock().unwrap().remove(&pid),
             _ => None,
         };
-        self.show(
-            case,
-            &dir,
-            pid,
-            &status,
-            &stderr,
-            &logged.unwrap_or_default(),
-        )
+        let logs = [
+            ("log", logged.unwrap_or_default()),
+            ("postlog", postlog.map_or_else(Vec::new, received)),
+        ];
+        self.show(case, &dir, pid, &status, &stderr, &logs)
     }
 
     fn command(&self, case: &Case, dir: &Path) -> Command {
@@ -321,7 +346,7 @@ impl Run {
         pid: u32,
         status: &str,
         stderr: &[u8],
-        logged: &[Vec<u8>],
+        logs: &[(&str, Vec<Vec<u8>>)],
     ) -> Vec<String> {
         const BAD_TIME: &str = "parameter connection_cache_ttl_limit: bad time value or unit: x";
         let masked = |line: &[u8]| {
@@ -351,11 +376,10 @@ impl Run {
                 ),
             });
         }
-        for line in logged {
-            let line = masked(line);
-            if !line.contains(": statistics: ") {
-                lines.push(format!("log> {line}"));
-            }
+        for (name, logged) in logs {
+            let logged = logged.iter().map(|line| masked(line));
+            let logged = logged.filter(|line| !line.contains(": statistics: "));
+            lines.extend(logged.map(|line| format!("{name}> {line}")));
         }
         if case.kind == Kind::Command {
             lines.push(status.to_string());

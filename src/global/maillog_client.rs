@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,6 +15,11 @@ use std::time::SystemTime;
 use crate::util::local_time::LocalTime;
 use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, Severity};
 use crate::util::msg_syslog::msg_syslog_init;
+
+/// How master(8) says where to log: the socket of postlogd(8), if it is that,
+/// and the name of the host.
+const POSTLOG_SERVICE: &str = "POSTLOG_SERVICE";
+const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
 
 /// Where to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +36,14 @@ pub enum MailLog {
 }
 
 impl MailLog {
-    /// What master(8) says about it, for use before main.cf has been read.
-    pub fn from_environment() -> MailLog {
-        match non_empty("POSTLOG_SERVICE") {
-            None => MailLog::Syslog(libc::LOG_MAIL),
+    /// What master(8) says about it, for use before main.cf has been read; the
+    /// facility is for syslog.
+    pub fn from_environment(facility: libc::c_int) -> MailLog {
+        match non_empty(POSTLOG_SERVICE) {
+            None => MailLog::Syslog(facility),
             Some(service) => MailLog::Postlog {
                 service: service.into(),
-                hostname: non_empty("POSTLOG_HOSTNAME").map_or("amnesiac".into(), |name| {
+                hostname: non_empty(POSTLOG_HOSTNAME).map_or("amnesiac".into(), |name| {
                     name.to_string_lossy().into_owned()
                 }),
             },
@@ -46,13 +52,25 @@ impl MailLog {
 
     /// The socket of a postlogd(8) below this queue directory, and a name for
     /// this host.
-    pub fn postlog(queue_directory: &Path, service_name: &[u8], myhostname: &str) -> MailLog {
+    pub fn postlog(queue_directory: &[u8], service_name: &[u8], myhostname: &str) -> MailLog {
         MailLog::Postlog {
-            service: queue_directory
-                .join("public")
-                .join(OsStr::from_bytes(service_name)),
+            // As text: a name that begins with a slash is no other place.
+            service: OsString::from_vec([queue_directory, b"/public/", service_name].concat())
+                .into(),
             hostname: myhostname.to_string(),
         }
+    }
+
+    /// What a program that is started from here finds in its environment
+    /// instead of what master(8) said, and, with no value, what it does not.
+    pub fn environment(&self) -> [(&'static str, Option<&OsStr>); 2] {
+        let (service, hostname) = match self {
+            MailLog::Syslog(_) => (None, None),
+            MailLog::Postlog { service, hostname } => {
+                (Some(service.as_os_str()), Some(OsStr::new(hostname)))
+            }
+        };
+        [(POSTLOG_SERVICE, service), (POSTLOG_HOSTNAME, hostname)]
     }
 }
 
@@ -66,10 +84,11 @@ pub fn mail_task(syslog_name: &str, process_name: &str) -> String {
     format!("{syslog_name}/{process_name}")
 }
 
-/// Logs as `task` from now on. The original's `maillog_client_init()`.
-pub fn maillog_client_init(task: &str, log: &MailLog, to_stderr: bool) {
+/// Logs as `task` from now on; and to stderr as somebody, if at all. The
+/// original's `maillog_client_init()` and `msg_vstream_init()`.
+pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
     msg_output_reset();
-    if to_stderr {
+    if let Some(task) = stderr {
         msg_output(stderr_output(task));
     }
     msg_output(match log {
@@ -78,8 +97,8 @@ pub fn maillog_client_init(task: &str, log: &MailLog, to_stderr: bool) {
     });
 }
 
-/// Lines on stderr. The original's `msg_vstream_init()`.
-pub fn stderr_output(task: &str) -> MsgOutput {
+/// Lines on stderr.
+fn stderr_output(task: &str) -> MsgOutput {
     let task = task.to_string();
     Box::new(move |severity, text| {
         let line = format!("{task}: {}{text}\n", severity.prefix());

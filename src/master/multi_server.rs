@@ -11,8 +11,9 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{exit, Command};
 use std::time::Instant;
 
@@ -76,17 +77,18 @@ fn run<S: MultiService>(
     let service_name = printable(service_name).to_string();
 
     let params = mail_params_init(&mut conf)?;
-    log_as_configured(&params, process_name, options.to_stderr)?;
+    let log = log_as_configured(&params, &environment, options.to_stderr)?;
     if std::io::stdin().is_terminal() && !options.single && !options.by_hand {
-        maillog_client_init(process_name, &MailLog::Syslog(params.syslog_facility), true);
+        let task = log_task(&params, process_name);
+        maillog_client_init(&task, &log, Some(process_name));
         return Err("do not run this command by hand".into());
     }
     let service = init(&mut conf)?;
-    if options.debug || environment.debug {
-        debug_process(&mut conf)?;
-    }
     options.check(&service_name)?;
     let generation = environment.generation()?;
+    if options.debug || environment.debug {
+        debug_process(&mut conf, &params, &log)?;
+    }
     enter_jail(&options, &params)?;
     match options.single {
         true => serve_stdio(service, &params),
@@ -98,36 +100,60 @@ fn config_directory() -> PathBuf {
     env::var_os("MAIL_CONFIG").map_or_else(|| build::CONFIG_DIRECTORY.into(), PathBuf::from)
 }
 
-/// The original's second `maillog_client_init()`.
+/// The original's second `maillog_client_init()`; where it logs from then on.
 fn log_as_configured(
     params: &MailParams,
-    process_name: &str,
+    environment: &Environment,
     to_stderr: bool,
-) -> Result<(), String> {
-    let task = mail_task(&printable(&params.syslog_name).to_string(), process_name);
-    maillog_client_init(&task, &MailLog::Syslog(params.syslog_facility), to_stderr);
-    if !params.maillog_file.is_empty() {
+) -> Result<MailLog, String> {
+    let task = log_task(params, &environment.process_name);
+    let log = if params.maillog_file.is_empty() {
+        MailLog::Syslog(params.syslog_facility)
+    } else {
+        // A wrong one is for the log that is open.
+        environment.log_as(&task, params.syslog_facility, to_stderr);
         params.check_maillog_file()?;
-        let queue_directory = Path::new(OsStr::from_bytes(&params.queue_directory));
         let hostname = printable(&params.myhostname).to_string();
-        let log = MailLog::postlog(queue_directory, &params.postlog_service_name, &hostname);
-        maillog_client_init(&task, &log, to_stderr);
-    }
-    Ok(())
+        MailLog::postlog(
+            &params.queue_directory,
+            &params.postlog_service_name,
+            &hostname,
+        )
+    };
+    maillog_client_init(&task, &log, to_stderr.then_some(&task));
+    Ok(log)
+}
+
+fn log_task(params: &MailParams, process_name: &str) -> String {
+    mail_task(&printable(&params.syslog_name).to_string(), process_name)
 }
 
 /// Runs debugger_command, and goes on. The original's `debug_process()`.
-fn debug_process(conf: &mut MailConf) -> Result<(), String> {
+fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Result<(), String> {
     let command = conf.get_mail_conf_str("debugger_command", b"", 0)?;
     if command.is_empty() {
         return Err("no debugger_command variable set up".into());
     }
     msg_info!("running: {}", printable(&command));
-    let shell = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(OsStr::from_bytes(&command))
-        .status();
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(OsStr::from_bytes(&command));
+    shell.env("MAIL_LOGTAG", OsStr::from_bytes(&params.syslog_name));
+    for (name, value) in log.environment() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    // Rust would have SIGPIPE end it, and the original does not.
+    // SAFETY: ignoring a signal is all that is done between fork and exec.
+    unsafe {
+        shell.pre_exec(|| {
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            Ok(())
+        })
+    };
     shell
+        .status()
         .map(|_| ())
         .map_err(|err| format!("debugger_command: {}", strerror(&err)))
 }

@@ -93,9 +93,23 @@ impl Environment {
     /// Logs to what master(8) says, before main.cf has been looked into. The
     /// original's first `maillog_client_init()`.
     pub fn log(&self) {
+        self.log_as(&self.early_task(), libc::LOG_MAIL, false);
+    }
+
+    /// The same under another name, and to stderr if wanted. Only postlogd(8)
+    /// goes by the first name until main.cf says where to log.
+    pub fn log_as(&self, task: &str, facility: libc::c_int, to_stderr: bool) {
+        let log = MailLog::from_environment(facility);
+        let log_task = match log {
+            MailLog::Syslog(_) => task.to_string(),
+            MailLog::Postlog { .. } => self.early_task(),
+        };
+        maillog_client_init(&log_task, &log, to_stderr.then_some(task));
+    }
+
+    fn early_task(&self) -> String {
         let name = self.log_tag.as_deref().unwrap_or(EARLY_SYSLOG_NAME);
-        let task = mail_task(name, &self.process_name);
-        maillog_client_init(&task, &MailLog::from_environment(), false);
+        mail_task(name, &self.process_name)
     }
 
     /// The same and to stderr, under the name of this instance of the mail
@@ -106,7 +120,7 @@ impl Environment {
             None => lossy(&conf.eval(DEF_SYSLOG_NAME.as_bytes())?),
         };
         let task = mail_task(&name, &self.process_name);
-        maillog_client_init(&task, &MailLog::from_environment(), true);
+        self.log_as(&task, libc::LOG_MAIL, true);
         Ok(())
     }
 

@@ -42,6 +42,8 @@ pub struct Case {
     pub on_a_terminal: bool,
     /// What goes to syslog is part of the output.
     pub with_syslog: bool,
+    /// So is what goes to this socket in queue/public.
+    pub postlog: Option<String>,
     /// Lines that /etc/passwd must have.
     pub passwd: Vec<String>,
     /// Why the original does something else.
@@ -113,6 +115,8 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
         let content = case.main_cf.get_or_insert_default();
         content.extend(unescape(line.strip_prefix(' ').unwrap_or(line)));
         content.push(b'\n');
+    } else if let Some(name) = text.strip_prefix("postlog at ") {
+        case.postlog = Some(name.to_string());
     } else if let Some(line) = text.strip_prefix("passwd: ") {
         case.passwd.push(line.to_string());
     } else if text.starts_with("differs: ") {
@@ -169,6 +173,7 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
         as_nobody: false,
         on_a_terminal: false,
         with_syslog: false,
+        postlog: None,
         passwd: Vec::new(),
         differs: false,
         original: Vec::new(),
