@@ -61,7 +61,6 @@ fn run<S: MultiService>(
     let mut args = env::args_os();
     let environment = Environment::read(args.next().as_ref());
     let process_name = &environment.process_name;
-    LocalTime::load_zone();
     environment.log();
 
     let options = Getopt::new(args.map(OsString::into_vec), WITH_VALUE);
@@ -170,6 +169,9 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
         )
     })?;
     let root = CString::new(queue_directory.as_bytes()).map_err(|err| err.to_string())?;
+    if options.chroot {
+        LocalTime::keep_zone();
+    }
     chroot_uid(
         options.chroot.then_some(&root),
         options.unprivileged.then_some(&params.mail_owner),

@@ -1,6 +1,14 @@
 //! `local_time`: the time of day as log lines have it.
+//!
+//! The system's time zone is looked at each time, as localtime(3) does in glibc:
+//! an administrator may change it while the program runs. In a jail there is
+//! nothing to look at, and the rules that are known stay in force.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+
+// Messages are written anywhere, and so this cannot be told to who writes them.
+static KEEPS_ZONE: AtomicBool = AtomicBool::new(false);
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -17,6 +25,11 @@ impl LocalTime {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let time = since_epoch.as_secs() as libc::time_t;
+        if !KEEPS_ZONE.load(Ordering::Relaxed) {
+            // SAFETY: `time` outlives the call; the result, which is shared, is
+            // not looked at.
+            unsafe { libc::localtime(&time) };
+        }
         // SAFETY: all-zero is a valid tm (numbers and a null pointer).
         let mut tm: libc::tm = unsafe { std::mem::zeroed() };
         // SAFETY: both pointers are to locals that outlive the call.
@@ -24,13 +37,10 @@ impl LocalTime {
         LocalTime(tm)
     }
 
-    /// Reads the time zone's rules now, for use after a chroot.
-    pub fn load_zone() {
-        extern "C" {
-            fn tzset();
-        }
-        // SAFETY: tzset() reads the environment, which no thread changes.
-        unsafe { tzset() };
+    /// Reads the time zone's rules for the last time, for use in a chroot.
+    pub fn keep_zone() {
+        LocalTime::at(SystemTime::now());
+        KEEPS_ZONE.store(true, Ordering::Relaxed);
     }
 
     /// `Nov  4 01:48:58`, as ctime(3) has it between weekday and year.

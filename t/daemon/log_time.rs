@@ -1,12 +1,16 @@
 //! Times in the log are local ones.
 
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::harness::master::Setup;
+use super::harness::kind::Kind;
+use super::harness::master::{binary, Setup};
 use super::harness::sys;
 use super::postlogd::Postlogd;
-use super::{ask, connect, LOOKUP, NOTHING};
+use super::{ask, connect, kind, LOOKUP, NOTHING};
 
 /// One zone that is easy, and one that is not that of any machine.
 const ZONES: [&str; 2] = ["UTC", "TST-5:30"];
@@ -60,5 +64,68 @@ fn what_goes_to_postlogd_has_local_time() {
         ask(&mut connect(&daemon), "request=unknown .", "status=1 .");
         let time = postlogd.receive(daemon.pid()).stamp;
         assert!(is_time(&time, zone, "%b %d %T", start), "{zone}: {time}");
+    }
+}
+
+/// What /etc/localtime is for a daemon that is started by the script `in-zone`.
+fn set_system_zone(directory: &Path, hours: i32) {
+    let mut content = b"TZif\0".to_vec();
+    content.resize(20, 0);
+    // No transitions, and one type of time with a name of four bytes.
+    for count in [0, 0, 0, 0, 1, 4] {
+        content.extend(i32::to_be_bytes(count));
+    }
+    content.extend(i32::to_be_bytes(hours * 3600));
+    content.extend(b"\0\0TST\0");
+    let path = directory.join("localtime");
+    fs::write(&path, content).expect("write");
+    // What is looked at is the file's time, in seconds.
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(100_000 + hours as u64);
+    let file = File::options().write(true).open(path).expect("open");
+    file.set_modified(time).expect("set the time");
+}
+
+/// Makes that script; false when it cannot work here.
+fn make_in_zone(directory: &Path) -> bool {
+    const SCRIPT: &str = "#!/bin/sh
+        unset TZ
+        in_zone='mount --bind \"$0\" \"$(readlink -f /etc/localtime)\" && exec \"$@\"'
+        exec unshare -m sh -c \"$in_zone\" DIR/localtime PROGRAM \"$@\"";
+    let script = SCRIPT
+        .replace("DIR", directory.to_str().expect("text"))
+        .replace("PROGRAM", binary().to_str().expect("text"));
+    let path = directory.join("in-zone");
+    fs::write(&path, script).expect("write");
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("chmod");
+    let probe = Command::new("unshare").args(["-m", "true"]).status();
+    Path::new("/etc/localtime").exists() && probe.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_new_system_time_zone_shows_in_the_next_line_except_in_a_jail() {
+    for (jail, after) in [("n", "TST-7"), ("y", "TST-5")] {
+        // The C daemon has no time zone at all in there.
+        if !sys::is_root() || jail == "y" && kind() == Kind::C {
+            continue;
+        }
+        let setup = Setup::new()
+            .line(&format!("scache unix - - {jail} - 1 scache"))
+            .main_cf("maillog_file = /var/log/mail.log");
+        let directory = setup.prepare().expect("a directory");
+        set_system_zone(directory.path(), 5);
+        if !make_in_zone(directory.path()) {
+            return;
+        }
+        let postlogd = Postlogd::bind(directory.path(), "postlog");
+        let start = now();
+        let setup = setup.binary(directory.path().join("in-zone"));
+        let daemon = setup.start_in(directory).expect("start");
+        let mut client = connect(&daemon);
+        for (hours, zone) in [(5, "TST-5"), (7, after)] {
+            set_system_zone(daemon.directory(), hours);
+            ask(&mut client, "request=unknown .", "status=1 .");
+            let time = postlogd.receive(daemon.pid()).stamp;
+            assert!(is_time(&time, zone, "%b %d %T", start), "{zone}: {time}");
+        }
     }
 }
