@@ -444,9 +444,11 @@ impl MultiService for Scache {
         }
     }
 
-    /// Logs the statistics. The original's `scache_status_dump()`.
+    /// Logs the statistics, as the original's `scache_status_dump()`, and closes
+    /// the sessions.
     fn exit(&mut self) {
         self.log_cache_stats();
+        self.cache.close_all();
     }
 }
 

@@ -10,3 +10,5 @@ mod help;
 mod hostile;
 #[path = "faults/many.rs"]
 mod many;
+#[path = "faults/sessions.rs"]
+mod sessions;

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::msg_info;
+use crate::util::held_socket::close_at_once;
 use crate::util::msg::msg_verbose;
 use crate::util::names::{NameId, Names};
 use crate::util::printable::printable;
@@ -272,6 +273,13 @@ impl ScacheMulti {
         any
     }
 
+    /// Closes all sessions: the process ends.
+    pub fn close_all(&mut self) {
+        while let Some(session) = self.remove_first_session() {
+            close_at_once(session.fd);
+        }
+    }
+
     /// How much is cached. The original's `scache_multi_size()`.
     pub fn size(&self) -> ScacheSize {
         ScacheSize {
@@ -284,28 +292,38 @@ impl ScacheMulti {
     fn take_session(&mut self, endp: NameId, now: Instant) -> Option<Session> {
         loop {
             let number = self.endps.get(endp as usize)?.sessions.first()?;
-            let timer = self.sessions[number].timer;
-            self.unlink_session(number);
-            self.session_timers.cancel(timer);
-            let session = self.sessions.remove(number)?;
-            if timer.deadline() > now {
+            let session = self.remove_session(number)?;
+            if session.timer.deadline() > now {
                 self.log_found(&session);
                 return Some(session);
             }
-            log_drop_endp(&session.prop, session.fd.as_raw_fd());
-            self.release_name(session.endp);
+            self.drop_session(session);
         }
     }
 
     fn drop_first_session(&mut self) {
-        if let Some((timer, number)) = self.session_timers.first() {
-            self.session_timers.cancel(timer);
-            self.unlink_session(number);
-            if let Some(session) = self.sessions.remove(number) {
-                log_drop_endp(&session.prop, session.fd.as_raw_fd());
-                self.release_name(session.endp);
-            }
+        if let Some(session) = self.remove_first_session() {
+            self.drop_session(session);
         }
+    }
+
+    /// The original's `scache_multi_drop_endp()`.
+    fn drop_session(&mut self, session: Session) {
+        log_drop_endp(&session.prop, session.fd.as_raw_fd());
+        self.release_name(session.endp);
+        close_at_once(session.fd);
+    }
+
+    fn remove_first_session(&mut self) -> Option<Session> {
+        let (_, number) = self.session_timers.first()?;
+        self.remove_session(number)
+    }
+
+    fn remove_session(&mut self, number: u32) -> Option<Session> {
+        self.unlink_session(number);
+        let session = self.sessions.remove(number)?;
+        self.session_timers.cancel(session.timer);
+        Some(session)
     }
 
     /// Puts a session into the list of its endpoint, behind all that are older:

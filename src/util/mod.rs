@@ -9,6 +9,7 @@ pub mod event;
 pub mod get_hostname;
 pub mod getopt;
 pub mod heap;
+pub mod held_socket;
 pub mod local_time;
 pub mod mac_expand;
 pub mod mac_parse;

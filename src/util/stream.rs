@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use memchr::memchr;
 
+use super::unix_recv_fd::unix_recv_bytes;
+
 /// The most input that is read ahead, in bytes. The original's
 /// `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
@@ -282,7 +284,12 @@ impl Stream {
         if self.read_buf.is_empty() {
             self.read_buf = vec![0; STREAM_BUFSIZE].into();
         }
-        match (&self.input).read(&mut self.read_buf[..]) {
+        let count = match self.output {
+            None => unix_recv_bytes(self.input.as_fd(), &mut self.read_buf),
+            // What has its output elsewhere may be no socket.
+            Some(_) => (&self.input).read(&mut self.read_buf),
+        };
+        match count {
             Ok(0) => self.end(NoInput::Eof),
             Ok(count) => self.unread = 0..count,
             Err(err) if is_temporary(&err) => {}

@@ -1,80 +1,93 @@
-//! `unix_recv_fd`: takes a descriptor from the process at the other end.
+//! `unix_recv_fd`: takes a descriptor from the process at the other end, and
+//! closes those that nobody asked for.
+//!
+//! There is room for as many as one message can carry: the system would close
+//! those that do not fit, and might wait for the network meanwhile.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// Room for a header and some descriptors, aligned as a header must be.
-#[derive(Default)]
-pub(super) struct ControlBuf([u64; 8]);
+use super::held_socket::close_at_once;
 
-impl ControlBuf {
-    pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
-        self.0.as_mut_ptr().cast()
-    }
-}
-
-/// The length of a control message with one descriptor, in bytes.
-pub(super) const FD_CONTROL_LEN: usize = control_len(1);
-
-/// So many descriptors are looked for in a message that should have one. The
-/// kernel closes what does not fit.
-const FD_MOST: usize = 2;
+/// So many descriptors fit into one message. Linux calls it `SCM_MAX_FD`.
+const FD_MOST: usize = 253;
 
 /// Receives one byte and the descriptor that came with it: nothing when the
 /// message carried none, more than one, or was the end of the stream.
 /// Descriptors that are not returned are closed. The original's
 /// `unix_recv_fd()`. Fails with what recvmsg(2) says, `WouldBlock` included.
 pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let mut data = [0u8];
+    let (mut count, mut kept) = (0, None);
+    let (_, truncated) = receive(socket, &mut [0], |fd| {
+        count += 1;
+        kept.replace(fd).into_iter().for_each(close_at_once);
+    })?;
+    match count {
+        // There was one, and no room for it in this process or system.
+        0 if truncated => Err(io::Error::from_raw_os_error(libc::EMFILE)),
+        1 => Ok(kept),
+        _ => {
+            kept.into_iter().for_each(close_at_once);
+            Ok(None)
+        }
+    }
+}
+
+/// Receives bytes, and closes the descriptors that came with them. Fails with
+/// what recvmsg(2) says, `WouldBlock` included.
+pub fn unix_recv_bytes(socket: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = receive(socket, data, close_at_once)?;
+    Ok(count)
+}
+
+/// Receives bytes, and takes each descriptor that came with them. Says how many
+/// bytes there were, and whether descriptors are missing.
+fn receive(
+    socket: BorrowedFd<'_>,
+    data: &mut [u8],
+    take: impl FnMut(OwnedFd),
+) -> io::Result<(usize, bool)> {
     let mut iov = libc::iovec {
         iov_base: data.as_mut_ptr().cast(),
         iov_len: data.len(),
     };
-    let mut control = ControlBuf::default();
+    let mut control = MaybeUninit::<[u64; control_len(FD_MOST).div_ceil(8)]>::uninit();
     // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &mut iov;
     msg.msg_iovlen = 1;
-    msg.msg_control = control.as_mut_ptr();
+    msg.msg_control = control.as_mut_ptr().cast();
     msg.msg_controllen = control_len(FD_MOST) as _;
-    // SAFETY: every pointer in `msg` points to a local that outlives the call.
+    // SAFETY: every pointer in `msg` points to something that outlives the call.
     let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, libc::MSG_CMSG_CLOEXEC) };
-    if count < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let [first, second] = received(&msg);
-    if first.is_none() && msg.msg_flags & libc::MSG_CTRUNC != 0 {
-        // There was one, and no room for it in this process or system.
-        return Err(io::Error::from_raw_os_error(libc::EMFILE));
-    }
-    Ok(first.xor(second))
-}
-
-/// The descriptors in a message, each with its owner.
-fn received(msg: &libc::msghdr) -> [Option<OwnedFd>; FD_MOST] {
-    let mut fds = [const { None }; FD_MOST];
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: recvmsg() has filled in `msg`, whose control buffer is still
     // there, so the header is either absent or whole.
-    let Some(cmsg) = (unsafe { libc::CMSG_FIRSTHDR(msg).as_ref() }) else {
-        return fds;
-    };
+    if let Some(cmsg) = unsafe { libc::CMSG_FIRSTHDR(&msg).as_ref() } {
+        take_all(cmsg, take);
+    }
+    Ok((count, msg.msg_flags & libc::MSG_CTRUNC != 0))
+}
+
+/// Takes the descriptors in a control message.
+fn take_all(cmsg: &libc::cmsghdr, take: impl FnMut(OwnedFd)) {
     if cmsg.cmsg_level != libc::SOL_SOCKET || cmsg.cmsg_type != libc::SCM_RIGHTS {
-        return fds;
+        return;
     }
     #[allow(clippy::unnecessary_cast)] // a u32 on some systems
     let count = (cmsg.cmsg_len as usize - control_len(0)) / size_of::<libc::c_int>();
-    for (index, fd) in fds.iter_mut().enumerate().take(count) {
-        // SAFETY: the header says that its data holds `count` descriptors, and
-        // the kernel made each for us: nobody else owns it.
-        *fd = Some(unsafe {
-            let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
-            OwnedFd::from_raw_fd(data.add(index).read_unaligned())
-        });
-    }
-    fds
+    // SAFETY: the header says that its data holds `count` descriptors, and the
+    // kernel made each for us: nobody else owns it.
+    let fd = |index| unsafe {
+        let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
+        OwnedFd::from_raw_fd(data.add(index).read_unaligned())
+    };
+    (0..count).map(fd).for_each(take);
 }
 
-const fn control_len(fds: usize) -> usize {
+/// The length of a control message with so many descriptors, in bytes.
+pub(super) const fn control_len(fds: usize) -> usize {
     // SAFETY: CMSG_LEN only computes a length.
     unsafe { libc::CMSG_LEN((fds * size_of::<libc::c_int>()) as u32) as usize }
 }
@@ -84,7 +97,7 @@ mod tests {
     use super::super::unix_send_fd::unix_send_fd;
     use super::*;
     use std::fs::File;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
@@ -100,6 +113,21 @@ mod tests {
         assert_eq!(flags, libc::FD_CLOEXEC);
         let (sent, came) = (file.metadata().unwrap(), File::from(fd).metadata().unwrap());
         assert_eq!((sent.dev(), sent.ino()), (came.dev(), came.ino()));
+    }
+
+    #[test]
+    fn a_descriptor_that_comes_with_bytes_is_closed() {
+        let (mut a, b) = UnixStream::pair().unwrap();
+        let mut data = *b"----";
+        a.write_all(b"xy").unwrap();
+        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 2);
+        assert_eq!(&data, b"xy--");
+        let (sent, mut other) = UnixStream::pair().unwrap();
+        unix_send_fd(a.as_fd(), sent.as_fd()).unwrap();
+        drop((sent, a));
+        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 1);
+        assert_eq!(other.read(&mut data).unwrap(), 0, "it is closed");
+        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 0);
     }
 
     #[test]

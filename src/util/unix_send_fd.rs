@@ -3,7 +3,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::unix_recv_fd::{ControlBuf, FD_CONTROL_LEN};
+use super::unix_recv_fd::control_len;
+
+/// Room for a header and a descriptor, aligned as a header must be.
+#[derive(Default)]
+struct ControlBuf([u64; 4]);
 
 /// Sends `fd` over `socket` with one NUL byte of data. The original's
 /// `unix_send_fd()`. Fails with what sendmsg(2) says, `WouldBlock` included.
@@ -18,15 +22,15 @@ pub fn unix_send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &mut iov;
     msg.msg_iovlen = 1;
-    msg.msg_control = control.as_mut_ptr();
-    msg.msg_controllen = FD_CONTROL_LEN as _;
+    msg.msg_control = control.0.as_mut_ptr().cast();
+    msg.msg_controllen = control_len(1) as _;
     // SAFETY: the control buffer is aligned and large enough for one header
     // with one descriptor, so CMSG_FIRSTHDR and CMSG_DATA point into it.
     unsafe {
         let cmsg = libc::CMSG_FIRSTHDR(&msg);
         (*cmsg).cmsg_level = libc::SOL_SOCKET;
         (*cmsg).cmsg_type = libc::SCM_RIGHTS;
-        (*cmsg).cmsg_len = FD_CONTROL_LEN as _;
+        (*cmsg).cmsg_len = control_len(1) as _;
         libc::CMSG_DATA(cmsg)
             .cast::<libc::c_int>()
             .write_unaligned(fd.as_raw_fd());

@@ -15,8 +15,8 @@ const FIRST_OWN_FD: RawFd = 40;
 /// What is asked for where the system allows it, as it does for root.
 const OPEN_FILES_WANTED: u64 = 60_000;
 
-/// How many descriptors one message may bring.
-const MAX_FDS: usize = 16;
+/// How many descriptors one message can bring.
+pub const MAX_FDS: usize = 253;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -155,7 +155,7 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
 
 /// Room for one control message with [`MAX_FDS`] descriptors, aligned.
 #[repr(align(8))]
-struct Control([u8; 24 + MAX_FDS * size_of::<RawFd>()]);
+struct Control([u8; (24 + MAX_FDS * size_of::<RawFd>()).next_multiple_of(8)]);
 
 /// Sends `data` (at least one byte) with descriptors attached; none is fine.
 pub fn send_with_fds(
@@ -244,4 +244,18 @@ pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
     // SAFETY: `data` is readable for its length.
     let count = unsafe { libc::send(socket.as_raw_fd(), data.as_ptr().cast(), data.len(), flags) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Lets close() wait for so many seconds until what was sent has arrived.
+pub fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: seconds,
+    };
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+    let size = size_of::<libc::linger>() as libc::socklen_t;
+    let value: *const libc::linger = &linger;
+    // SAFETY: `linger` is readable for its size.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.cast(), size) })?;
+    Ok(())
 }

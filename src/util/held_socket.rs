@@ -1,0 +1,118 @@
+//! `held_socket`: a socket that is held for others, who are not there.
+//!
+//! Nothing in here waits for the other side, and nothing matters much: what
+//! is no socket is left as it is.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// Whether the other side is there and silent, as far as that is known: it has
+/// neither sent anything nor hung up. What is no socket always is.
+pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: `byte` is one writable byte and outlives the call.
+    let count = unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
+    count < 0
+        && matches!(
+            io::Error::last_os_error().raw_os_error(),
+            Some(libc::EAGAIN | libc::ENOTSOCK)
+        )
+}
+
+/// Closes a descriptor that may be the last one of a socket, without waiting
+/// for what its former owner left unsent: the system goes on sending that.
+pub fn close_at_once(fd: OwnedFd) {
+    let off = libc::linger {
+        l_onoff: 0,
+        l_linger: 0,
+    };
+    // SAFETY: `off` is readable for its size. That this fails is no harm: what
+    // is no socket does not wait either.
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const off).cast(),
+            size_of_val(&off) as libc::socklen_t,
+        )
+    };
+    drop(fd);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+
+    #[test]
+    fn a_socket_is_silent_until_the_other_side_speaks_or_hangs_up() {
+        let (socket, mut other) = UnixStream::pair().unwrap();
+        assert!(is_silent(socket.as_fd()));
+        other.write_all(b"421 bye").unwrap();
+        assert!(!is_silent(socket.as_fd()));
+        assert!(!is_silent(socket.as_fd()), "nothing was taken");
+        let (socket, other) = UnixStream::pair().unwrap();
+        drop(other);
+        assert!(!is_silent(socket.as_fd()));
+        let (socket, other) = UnixDatagram::pair().unwrap();
+        assert!(is_silent(socket.as_fd()));
+        other.send(b"").unwrap();
+        assert!(!is_silent(socket.as_fd()), "a message without a byte");
+    }
+
+    #[test]
+    fn a_socket_with_an_error_is_not_silent() {
+        let (socket, other) = UnixStream::pair().unwrap();
+        (&socket).write_all(b"unread").unwrap();
+        drop(other);
+        assert!(!is_silent(socket.as_fd()));
+    }
+
+    #[test]
+    fn what_is_no_socket_is_silent_and_can_be_closed() {
+        let fd = OwnedFd::from(File::open("/dev/null").unwrap());
+        assert!(is_silent(fd.as_fd()));
+        close_at_once(fd);
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_what_is_unsent_and_does_not_lose_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        linger(&socket, 3600);
+        socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = socket.write(&[b'x'; 65536]) {
+            sent += count;
+        }
+        close_at_once(socket.into());
+        let came = io::copy(&mut other, &mut io::sink()).unwrap();
+        assert_eq!(came, sent as u64);
+    }
+
+    /// Lets close() wait for so many seconds.
+    fn linger(socket: &impl AsFd, seconds: i32) {
+        let on = libc::linger {
+            l_onoff: 1,
+            l_linger: seconds,
+        };
+        // SAFETY: `on` is readable for its size.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const on).cast(),
+                size_of_val(&on) as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0);
+    }
+}

@@ -1,0 +1,93 @@
+//! What becomes of sessions that nobody fetches.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+
+use crate::harness::client::list;
+use crate::harness::daemon::Daemon;
+use crate::harness::sys;
+use crate::help::*;
+
+/// A session that is full of what the other side does not read, and that
+/// close() would wait for an hour to get rid of.
+fn unsent() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let mut socket = TcpStream::connect(address).expect("connect");
+    let (other, _) = listener.accept().expect("accept");
+    sys::set_linger(socket.as_fd(), 3600).expect("setsockopt");
+    socket.set_nonblocking(true).expect("fcntl");
+    while socket.write(&[b'x'; 65536]).is_ok() {}
+    (socket, other)
+}
+
+/// Waits until the daemon has so many descriptors open.
+fn wait_for_fds(daemon: &Daemon, count: usize) {
+    wait_until("the session is closed", || {
+        daemon.fd_count().expect("/proc") == count
+    });
+}
+
+#[test]
+fn a_session_with_something_unsent_ends_without_delay() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let (socket, _other) = unsent();
+    save(&mut client, 1, "e", "p", &socket);
+    drop(socket);
+    wait_for_fds(&daemon, before);
+    answers(&mut client);
+}
+
+#[test]
+fn a_session_with_something_unsent_makes_room_without_delay() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let mut client = connect(&daemon);
+    let (socket, _other) = unsent();
+    save(&mut client, 100, "e", "p", &socket);
+    drop(socket);
+    let (file, _other) = session();
+    for _ in 0..64 {
+        save(&mut client, 1000, "other", "p", &file);
+    }
+    assert!(find(&mut client, "e").is_none(), "it made room");
+}
+
+#[test]
+fn a_session_with_something_unsent_does_not_delay_the_end() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let (socket, _other) = unsent();
+    save(&mut client, 100, "e", "p", &socket);
+    drop((socket, client));
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
+fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let request = "request=save_endp ttl=100 label=e property=p .";
+    for count in [1, 2, sys::MAX_FDS] {
+        let (socket, _other) = unsent();
+        let fds = vec![socket.as_fd(); count];
+        let nothing = list("request=find_endp label=nothing .");
+        client.send_fds(&fds, &nothing).expect("send");
+        drop(socket);
+        client.receive_list().expect("reply");
+        wait_for_fds(&daemon, before);
+    }
+    for count in [2, sys::MAX_FDS] {
+        let (socket, _other) = unsent();
+        assert_eq!(ask(&mut client, request), list("dummy= ."));
+        client
+            .send_fds(&vec![socket.as_fd(); count], b"\0")
+            .expect("send");
+        drop(socket);
+        assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
+        wait_for_fds(&daemon, before);
+    }
+}
