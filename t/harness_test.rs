@@ -6,6 +6,7 @@ use harness::client::list;
 use harness::entry::Entry;
 use harness::master::Setup;
 use harness::sys;
+use harness::version::{Version, Versions};
 
 #[test]
 fn arguments_as_master_makes_them() {
@@ -18,6 +19,24 @@ fn arguments_as_master_makes_them() {
     assert_eq!(renamed, format!("-n xcache -t unix{user}{jail}"));
     let root = argv("zcache unix - n y - 0 scache", 2);
     assert_eq!(root, format!("-z -n zcache -t unix{jail} -s 2"));
+}
+
+#[test]
+fn versions_are_those_between_two() {
+    let version = |text| Version::parse(text).expect(text);
+    let among = |versions: &Versions| {
+        ["3.5.25", "3.8-20230101", "3.9", "3.10.13", "4.0"].map(|v| versions.contain(version(v)))
+    };
+    let mut versions = Versions::default();
+    assert_eq!(among(&versions), [true; 5]);
+    assert!(versions.restrict("before", "3.10"));
+    assert_eq!(among(&versions), [true, true, true, false, false]);
+    assert_eq!(versions.example(), version("3.9"));
+    assert!(versions.restrict("since", "3.8"));
+    assert_eq!(among(&versions), [false, true, true, false, false]);
+    assert_eq!(versions.example(), version("3.8"));
+    assert!(!versions.restrict("since", "x"));
+    assert!(!versions.restrict("until", "3.8"));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 #[path = "options/cases.rs"]
 mod cases;
+mod harness;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -21,19 +22,20 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cases::{escape, format, os, parse, replace, Case, Item, Kind};
+use harness::kind::{self, Program};
+use harness::master;
 
 /// The original spends most of its time waiting, and so may we.
 const THREADS: usize = 24;
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 const NOBODY: u32 = 65534;
-const ORIGINAL: &str = "/usr/lib/postfix/sbin/";
 
 /// Messages that were sent to syslog, by process.
 type Log = Arc<Mutex<HashMap<u32, Vec<Vec<u8>>>>>;
 
 struct Run {
-    program: OsString,
-    original: bool,
+    binary: PathBuf,
+    program: Program,
     owner: String,
     owner_uid: u32,
     owner_gid: u32,
@@ -72,16 +74,17 @@ fn main() {
                 ignored += 1;
                 return None;
             };
-            if output == case.expected(run.original) {
+            let expected = case.expected(run.original());
+            if output == expected {
                 passed += 1;
             } else {
                 failed += 1;
-                complain(path, case, case.expected(run.original), output);
+                complain(path, case, expected, output);
             }
             Some(output.clone())
         });
         if std::env::var_os("RECORD").is_some() {
-            assert!(run.original, "only the original is recorded");
+            assert!(run.original(), "only the original is recorded");
             fs::write(path, text).unwrap();
         }
     }
@@ -223,15 +226,13 @@ fn find(line: &[u8], byte: u8) -> usize {
 
 impl Run {
     fn new(root: bool, isolated: bool) -> Run {
-        let program =
-            std::env::var_os("SCACHE").unwrap_or_else(|| env!("CARGO_BIN_EXE_scache").into());
         let (owner, owner_uid, owner_gid) = owner();
         let scratch = std::env::temp_dir().join(format!("options.{}", std::process::id()));
         fs::create_dir_all(&scratch).unwrap();
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755)).unwrap();
         Run {
-            original: Path::new(&program).starts_with(ORIGINAL),
-            program,
+            binary: master::binary(),
+            program: Program::of(&master::binary()),
             owner,
             owner_uid,
             owner_gid,
@@ -239,6 +240,10 @@ impl Run {
             log: isolated.then(syslogd),
             scratch,
         }
+    }
+
+    fn original(&self) -> bool {
+        self.program.kind == kind::Kind::C
     }
 
     /// Runs all cases. No output for a case that cannot be run here.
@@ -261,7 +266,8 @@ impl Run {
     fn possible(&self, case: &Case) -> bool {
         let isolated = self.log.is_some();
         let script = || Path::new("/usr/bin/script").exists();
-        (isolated || !case.with_syslog && case.passwd.is_empty())
+        self.program.arguments(&case.versions).is_some()
+            && (isolated || !case.with_syslog && case.passwd.is_empty())
             && (!case.on_a_terminal || script())
     }
 
@@ -313,14 +319,16 @@ impl Run {
     }
 
     fn command(&self, case: &Case, dir: &Path) -> Command {
+        let version = self.program.arguments(&case.versions).unwrap_or_default();
         let args = case.args.iter().map(|arg| os(self.real(arg, dir)));
+        let args = version.into_iter().map(OsString::from).chain(args);
         if !case.on_a_terminal {
-            let mut command = Command::new(&self.program);
+            let mut command = Command::new(&self.binary);
             command.args(args);
             return command;
         }
         let mut command = Command::new("script");
-        let words = std::iter::once(self.program.clone()).chain(args);
+        let words = std::iter::once(self.binary.clone().into()).chain(args);
         let line: Vec<_> = words
             .map(|word| format!("'{}'", word.to_string_lossy()))
             .collect();
@@ -353,6 +361,7 @@ impl Run {
             let line = replace(line, dir.to_str().unwrap(), "DIR");
             let line = replace(&line, &format!("user {}", self.owner), "user OWNER");
             let line = replace(&line, &format!("ID as {}", self.owner), "ID as OWNER");
+            let line = replace(&line, &format!("ID {}", self.owner_uid), "ID UID");
             let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
             let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
             escape(&replace(&line, &pid.to_string(), "PID"))

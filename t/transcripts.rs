@@ -16,14 +16,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use harness::kind::Kind;
+use harness::kind::Program;
 use harness::master::{self, Setup};
 use replay::script::Script;
 use replay::{record, verdict};
 
 /// What the environment asks for.
 struct Options {
-    kind: Kind,
+    program: Program,
     record: bool,
     chroot: bool,
     privileged: bool,
@@ -33,18 +33,21 @@ impl Options {
     fn from_environment() -> Options {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         Options {
-            kind: Kind::of(&master::binary()),
+            program: Program::of(&master::binary()),
             record: set("RECORD"),
             chroot: set("CHROOT"),
             privileged: set("PRIVILEGED"),
         }
     }
 
-    fn setup(&self) -> Setup {
-        Setup::new().entry(|entry| {
+    fn setup(&self, arguments: &[String]) -> Setup {
+        let setup = Setup::new().entry(|entry| {
             entry.chroot = self.chroot;
             entry.unprivileged = !self.privileged;
-        })
+        });
+        arguments
+            .iter()
+            .fold(setup, |setup, argument| setup.option(argument))
     }
 }
 
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         .and_then(|jobs| jobs.parse().ok())
         .unwrap_or(8);
     let next = AtomicUsize::new(0);
+    let ignored = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     println!("\nrunning {} tests", scripts.len());
     std::thread::scope(|scope| {
@@ -64,19 +68,23 @@ fn main() -> ExitCode {
                 while let Some(path) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result = replay_file(path, &options);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                    println!(
-                        "test {name} ... {}",
-                        if result.is_ok() { "ok" } else { "FAILED" }
-                    );
+                    let verdict = match result {
+                        Ok(true) => "ok",
+                        Ok(false) => "ignored",
+                        Err(_) => "FAILED",
+                    };
+                    println!("test {name} ... {verdict}");
+                    ignored.fetch_add(usize::from(result == Ok(false)), Ordering::Relaxed);
                     failures.lock().expect("no panics").extend(result.err());
                 }
             });
         }
     });
-    summary(scripts.len(), failures.into_inner().expect("no panics"))
+    let failures = failures.into_inner().expect("no panics");
+    summary(scripts.len(), ignored.into_inner(), failures)
 }
 
-fn summary(count: usize, mut failures: Vec<String>) -> ExitCode {
+fn summary(count: usize, ignored: usize, mut failures: Vec<String>) -> ExitCode {
     failures.sort();
     if !failures.is_empty() {
         println!("\nfailures:\n\n{}", failures.join("\n\n"));
@@ -84,8 +92,8 @@ fn summary(count: usize, mut failures: Vec<String>) -> ExitCode {
     let failed = failures.len();
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored\n",
-        count - failed
+        "\ntest result: {verdict}. {} passed; {failed} failed; {ignored} ignored\n",
+        count - failed - ignored
     );
     if failed == 0 {
         ExitCode::SUCCESS
@@ -113,13 +121,19 @@ fn scripts(arguments: &[String]) -> Vec<PathBuf> {
     paths
 }
 
-/// All replays of one transcript. The error is ready to print.
-fn replay_file(path: &Path, options: &Options) -> Result<(), String> {
-    let script = Script::read(path, options.kind)?;
-    let setup = || options.setup();
+/// All replays of one transcript; false when it is of another version. The
+/// error is ready to print.
+fn replay_file(path: &Path, options: &Options) -> Result<bool, String> {
+    let script = Script::read(path, options.program.kind)?;
+    let Some(arguments) = options.program.arguments(&script.versions) else {
+        return Ok(false);
+    };
+    let setup = || options.setup(&arguments);
     if options.record {
-        return record::all(&script, &setup);
+        record::all(&script, &setup)?;
+    } else {
+        verdict::plain(&script, &setup)?;
+        verdict::verbose(&script, &setup)?;
     }
-    verdict::plain(&script, &setup)?;
-    verdict::verbose(&script, &setup)
+    Ok(true)
 }

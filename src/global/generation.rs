@@ -52,6 +52,11 @@ impl Generation {
         self.since(3, 6)
     }
 
+    /// Whether the message about a user that is another, too, tells the number.
+    pub fn names_numbers_of_accounts(self) -> bool {
+        self.since(3, 9)
+    }
+
     fn since(self, major: u32, minor: u32) -> bool {
         self >= Generation { major, minor }
     }

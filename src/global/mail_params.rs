@@ -296,8 +296,14 @@ fn mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
         .map_err(|error| bad(format!("cannot look up user {text}: {}", strerror(&error))))?
         .filter(|other| other.name.as_bytes() != name);
     if let Some(other) = same {
-        let other = printable(other.name.as_bytes());
-        return Err(bad(format!("user {text} has same user ID as {other}")));
+        let name = printable(other.name.as_bytes());
+        return Err(bad(match conf.generation().names_numbers_of_accounts() {
+            true => format!(
+                "user {text} has the same user ID {} as user {name}",
+                other.uid
+            ),
+            false => format!("user {text} has same user ID as {name}"),
+        }));
     }
     Ok(user)
 }

@@ -1,7 +1,9 @@
-//! Which of the two daemons a program is.
+//! Which of the two daemons a program is, and of which version of Postfix.
 
 use std::fs;
 use std::path::Path;
+
+use super::version::{Version, Versions};
 
 /// Which daemon it is: some expectations are for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,5 +31,35 @@ impl Kind {
             Kind::C => "c: ",
             Kind::Port => "port: ",
         }
+    }
+}
+
+/// A program under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Which daemon it is.
+    pub kind: Kind,
+    /// The version of Postfix that it was built for.
+    pub version: Version,
+}
+
+impl Program {
+    /// That of a file.
+    pub fn of(binary: &Path) -> Program {
+        Program {
+            kind: Kind::of(binary),
+            version: Version::of(binary),
+        }
+    }
+
+    /// The arguments that make it one of these versions. The C daemon is of
+    /// its own version and no other; this one can pass for any.
+    pub fn arguments(&self, versions: &Versions) -> Option<Vec<String>> {
+        if versions.contain(self.version) {
+            return Some(Vec::new());
+        }
+        let Version { major, minor } = versions.example();
+        (self.kind == Kind::Port)
+            .then(|| vec!["-o".into(), format!("mail_version={major}.{minor}")])
     }
 }

@@ -16,3 +16,4 @@ pub mod kind;
 pub mod master;
 pub mod random;
 pub mod sys;
+pub mod version;

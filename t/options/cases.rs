@@ -3,6 +3,8 @@
 use std::os::unix::ffi::OsStringExt;
 use std::{ffi::OsString, fmt::Write};
 
+use crate::harness::version::Versions;
+
 /// What every command gets, before its own options.
 const BASE: [&str; 3] = [
     "queue_directory=DIR/queue",
@@ -46,6 +48,8 @@ pub struct Case {
     pub postlog: Option<String>,
     /// Lines that /etc/passwd must have.
     pub passwd: Vec<String>,
+    /// Which versions of Postfix do this.
+    pub versions: Versions,
     /// Why the original does something else.
     pub differs: bool,
     /// What the original says.
@@ -127,7 +131,12 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
             "as nobody" => case.as_nobody = true,
             "on a terminal" => case.on_a_terminal = true,
             "with syslog" => case.with_syslog = true,
-            _ => panic!("line {lineno}: what is this? {text}"),
+            _ => {
+                let known = text
+                    .split_once(' ')
+                    .is_some_and(|(word, version)| case.versions.restrict(word, version));
+                assert!(known, "line {lineno}: what is this? {text}");
+            }
         }
     }
 }
@@ -175,6 +184,7 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
         with_syslog: false,
         postlog: None,
         passwd: Vec::new(),
+        versions: Versions::default(),
         differs: false,
         original: Vec::new(),
         here: Vec::new(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::text;
 use crate::harness::kind::Kind;
+use crate::harness::version::Versions;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +86,8 @@ pub struct Step {
 pub struct Script {
     /// Where it was read from.
     pub path: PathBuf,
+    /// `since 3.9`, `before 3.11`: which versions of Postfix it is true of.
+    pub versions: Versions,
     /// `main.cf NAME = VALUE`: lines of main.cf.
     pub main_cf: Vec<String>,
     /// `argument X`: arguments of the daemon.
@@ -150,6 +153,7 @@ impl Script {
             "differs:" => self.differs = Some(rest.to_string()),
             "quiet:" => self.quiet = true,
             "cut" => self.cut = true,
+            "since" | "before" if self.versions.restrict(word, rest) => {}
             "log:" => self.log.push((line, log_line(rest))),
             "status:" => self.status = rest.to_string(),
             _ => self.steps.push(Step {
