@@ -8,7 +8,8 @@
 #   make record SCACHE=/usr/lib/postfix/sbin/scache
 #                        write its expectations anew, from the C daemon
 #   make check-postfix   mail through it in a Postfix of its own, and its jail;
-#                        root, and Postfix, but not one that is configured
+#                        root, openssl, and Postfix, but not one that is
+#                        configured
 #   make check-generations
 #                        the same in Debian 11, 12, 13 and sid; root, debootstrap
 #   make check-debian-build

@@ -33,7 +33,24 @@ verdict() {
     count
 }
 
-# hits: what a "deliver" in $output measured.
+# compare TITLE DAEMON TREE COMMAND...: in the sandbox, in TREE unless that is
+# empty, first with the scache of that Postfix, to know that the check is right and
+# what to expect, and then with DAEMON, which finds about as many sessions.
+compare() {
+    title=$1
+    daemon=$2
+    tree=$3
+    shift 3
+    report "$title, its own scache" \
+        "$here/sandbox" ${tree:+-r "$tree"} system "$@"
+    expected=$(hits)
+    report "$title, $daemon" "$here/sandbox" ${tree:+-r "$tree"} "$daemon" "$@"
+    found=$(hits)
+    verdict "$title: about as many sessions found" \
+        [ "$((${found:-0} * 10))" -ge "$((${expected:-1} * 9))" ]
+}
+
+# hits: what the command in $output measured.
 hits() { sed -n 's/.* hits: \([0-9]*\) .*/\1/p' "$output"; }
 
 summary() {

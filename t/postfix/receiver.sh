@@ -1,0 +1,36 @@
+# A second Postfix, for the scripts of this folder that have sourced mail.sh: it
+# stands before the sink and takes mail as a real receiver does, with STARTTLS
+# for those who want it, and logs how each connection ended.
+
+receiver=$scratch/receiver
+
+# make_receiver [PARAMETER...]: with these lines in its main.cf.
+make_receiver() {
+    mkdir "$receiver" "$receiver/queue" "$receiver/data"
+    chown "$owner" "$receiver/data"
+    sed "s|@SCRATCH@|$scratch|" "$here/receiver.cf.in" >"$receiver/main.cf"
+    printf '%s\n' "$@" >>"$receiver/main.cf"
+    cp "$here/receiver-master.cf" "$receiver/master.cf"
+    make_certificate
+}
+
+# For the hosts that have names.
+make_certificate() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=one.example \
+        -addext 'subjectAltName=DNS:one.example,DNS:two.example,DNS:three.example' \
+        -keyout "$receiver/key.pem" -out "$receiver/certificate.pem" \
+        2>>"$scratch/openssl.out"
+}
+
+# In the place of start_sink.
+start_receiver() {
+    smtp-sink -u "$owner" -d "$scratch/sink/message" 127.0.0.1:2524 100 &
+    wait_until 10 listens 2524
+    postfix -c "$receiver" start >>"$scratch/postfix.out" 2>&1 &&
+        wait_until 10 listens 2525
+}
+
+# How many connections it has accepted, and how they ended.
+connections() { grep -c ' connect from ' "$receiver/mail.log"; }
+quits() { grep -c ' disconnect from .* quit=1' "$receiver/mail.log"; }
+losses() { grep -c ' lost connection after ' "$receiver/mail.log"; }
