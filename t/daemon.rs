@@ -7,6 +7,8 @@
 
 #[path = "daemon/clients.rs"]
 mod clients;
+#[path = "daemon/end.rs"]
+mod end;
 mod harness;
 #[path = "daemon/log_time.rs"]
 mod log_time;

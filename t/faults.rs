@@ -1,6 +1,8 @@
 //! Nothing is lost, nothing leaks and nobody waits, whatever clients do and
 //! whatever runs out.
 
+#[path = "faults/end.rs"]
+mod end;
 #[path = "faults/hand_over.rs"]
 mod hand_over;
 mod harness;

@@ -1,20 +1,22 @@
 //! The event loop of a server with many clients in one process.
 //!
 //! Accepts clients, calls the service when one of them can go on, and ends
-//! with master(8) or after having been idle for too long. Nothing in here
-//! waits for a client: what is half done is kept with the client, and
-//! `ipc_timeout` limits how long it may stay so.
+//! with master(8), at SIGTERM, or after having been idle for too long. Nothing
+//! in here waits for a client: what is half done is kept with the client, and
+//! `ipc_timeout` limits how long it may stay so. At the end it is finished.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
 use crate::util::event::{EventTag, Events};
 use crate::util::msg::msg_verbose;
 use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
+use crate::util::signal_pipe::SignalPipe;
 use crate::util::slab::Slab;
 use crate::util::stream::{is_temporary, Input, Room, Stream};
 use crate::util::strerror::strerror;
@@ -93,6 +95,8 @@ enum End {
     Idle,
     /// master(8) is gone, or does not listen any more.
     MasterGone,
+    /// SIGTERM.
+    Terminated,
 }
 
 /// A service with its clients.
@@ -103,14 +107,16 @@ pub struct Clients<S: MultiService> {
     path: String,
     events: Events<Tag>,
     master: MasterPipe,
-    listeners: Vec<UnixListener>,
+    sigterm: SignalPipe,
+    door: Door,
     clients: Slab<Client<S::Client>>,
     room: Room,
     timeouts: TimerQueue<u32>,
     idle_deadline: Option<Instant>,
     /// How many descriptors belong neither to clients nor to the service.
     own_fds: usize,
-    crowd: Crowd,
+    /// What has begun is finished, and nothing else is begun.
+    ending: bool,
 }
 
 #[derive(Debug)]
@@ -125,17 +131,11 @@ struct Client<C> {
     state: C,
 }
 
-/// What is done when there are as many clients as can be had.
-#[derive(Debug, Default)]
-struct Crowd {
-    /// Nobody else is let in before; nothing when the door is open.
-    closed_until: Option<Instant>,
-    warned: Option<Instant>,
-}
-
+/// Whose descriptor it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
+pub(super) enum Tag {
     Master,
+    Sigterm,
     Listener(u32),
     Client(u32),
 }
@@ -144,12 +144,9 @@ enum Tag {
 /// of those that there are.
 const SERVICE_FDS: usize = 8;
 
-/// How long to wait before it is tried again to let a client in, if none has
-/// gone: descriptors become free in other ways, too.
-const CROWD_WAIT_TIME: Duration = Duration::from_secs(1);
-
-/// How long no other warning about a crowd is logged.
-const CROWD_WARN_TIME: Duration = Duration::from_secs(600);
+/// How long the requests that have begun may take when the process ends: all
+/// is over within a second.
+const FINISH_TIME: Duration = Duration::from_millis(900);
 
 impl<S: MultiService> Clients<S> {
     /// A server without clients; `path` names their connections in messages.
@@ -162,10 +159,10 @@ impl<S: MultiService> Clients<S> {
         listeners: Vec<UnixListener>,
     ) -> io::Result<Self> {
         let events = Events::new()?;
-        for (index, listener) in listeners.iter().enumerate() {
-            events.enable_read(listener.as_fd(), Tag::Listener(index as u32))?;
-        }
+        let door = Door::new(listeners, &events)?;
         events.enable_read(master.as_fd(), Tag::Master)?;
+        let sigterm = SignalPipe::new(libc::SIGTERM)?;
+        events.enable_read(sigterm.as_fd(), Tag::Sigterm)?;
         // The lowest number is given out first: a new one says how many there are.
         let own_fds = master.as_fd().try_clone_to_owned()?.as_raw_fd() as usize;
         Ok(Clients {
@@ -174,13 +171,14 @@ impl<S: MultiService> Clients<S> {
             path,
             events,
             master,
-            listeners,
+            sigterm,
+            door,
             clients: Slab::default(),
             room: Room::default(),
             timeouts: TimerQueue::default(),
             idle_deadline: None,
             own_fds,
-            crowd: Crowd::default(),
+            ending: false,
         })
     }
 
@@ -191,21 +189,58 @@ impl<S: MultiService> Clients<S> {
         self.idle_deadline = Some(now + self.limits.max_idle);
         let end = loop {
             let deadline = self.next_deadline();
-            self.events.wait(deadline, now)?;
-            now = Instant::now();
-            watchdog.pat();
+            now = self.wait(deadline, now, watchdog)?;
             let is_due = deadline.is_some_and(|deadline| deadline <= now);
             if let Err(end) = self.round(now, is_due) {
                 break end;
             }
         };
+        if end != End::Idle {
+            self.finish(now, watchdog)?;
+        }
         if msg_verbose() > 0 {
             match end {
                 End::Idle => msg_info!("idle timeout -- exiting"),
                 End::MasterGone => msg_info!("master disconnect -- exiting"),
+                End::Terminated => msg_info!("terminated -- exiting"),
             }
         }
         self.service.exit();
+        Ok(())
+    }
+
+    /// Waits until something is ready, or the deadline; what time it is then.
+    fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        now: Instant,
+        watchdog: &Watchdog,
+    ) -> io::Result<Instant> {
+        self.events.wait(deadline, now)?;
+        watchdog.pat();
+        Ok(Instant::now())
+    }
+
+    /// Lets nobody else in and begins no other request: those that have begun,
+    /// or whose first byte is there, are finished.
+    fn finish(&mut self, mut now: Instant, watchdog: &Watchdog) -> io::Result<()> {
+        let until = now + FINISH_TIME;
+        self.ending = true;
+        self.idle_deadline = None;
+        self.door.close_for_good(&self.events);
+        self.events.disable(self.master.as_fd())?;
+        self.events.disable(self.sigterm.as_fd())?;
+        for number in self.clients.numbers() {
+            if self.clients[number].wait == Wait::Request {
+                // There is no other reason to end now.
+                let _ = self.with_room(number, now, Self::client_ready);
+            }
+        }
+        while !self.clients.is_empty() && now < until {
+            let deadline = self.next_deadline().map_or(until, |due| due.min(until));
+            now = self.wait(Some(deadline), now, watchdog)?;
+            let _ = self.round(now, deadline <= now);
+        }
         Ok(())
     }
 
@@ -219,6 +254,7 @@ impl<S: MultiService> Clients<S> {
         while let Some(tag) = self.events.next_ready() {
             match tag {
                 Tag::Master => return Err(End::MasterGone),
+                Tag::Sigterm => return Err(End::Terminated),
                 Tag::Listener(index) => self.accept(index, now),
                 Tag::Client(number) => self.with_room(number, now, Self::client_ready)?,
             }
@@ -229,8 +265,8 @@ impl<S: MultiService> Clients<S> {
         while let Some(number) = self.timeouts.pop_due(now) {
             self.with_room(number, now, Self::client_late)?;
         }
-        if self.crowd.closed_until.is_some_and(|until| until <= now) {
-            self.open_the_door();
+        if self.door.closed_until().is_some_and(|until| until <= now) {
+            self.door.open(&self.events);
         }
         match self.idle_deadline {
             Some(deadline) if deadline <= now => Err(End::Idle),
@@ -243,7 +279,7 @@ impl<S: MultiService> Clients<S> {
             self.service.next_deadline(),
             self.timeouts.first_deadline(),
             self.idle_deadline,
-            self.crowd.closed_until,
+            self.door.closed_until(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -266,8 +302,8 @@ impl<S: MultiService> Clients<S> {
         if self.turn(now).free_fds <= for_service {
             self.service.make_room();
         }
-        let socket = match self.listeners[index as usize].accept() {
-            Ok((socket, _)) => socket,
+        let socket = match self.door.accept(index) {
+            Ok(socket) => socket,
             Err(err) if is_temporary(&err) => return,
             Err(err) if is_out_of_fds(&err) && self.service.make_room() => return,
             Err(err) if is_out_of_fds(&err) => return self.close_the_door(now),
@@ -308,11 +344,11 @@ impl<S: MultiService> Clients<S> {
         if let Some(client) = self.clients.get_mut(number) {
             client.stream.borrow_room(&mut self.room);
         }
-        what(self, number, now)?;
+        let result = what(self, number, now);
         if let Some(client) = self.clients.get_mut(number) {
             client.stream.return_room(&mut self.room);
         }
-        Ok(())
+        result
     }
 
     /// The original's `multi_server_execute()`.
@@ -325,9 +361,10 @@ impl<S: MultiService> Clients<S> {
             Wait::Request => {
                 client.stream.set_readable();
                 match client.stream.peek() {
-                    Input::Ready(()) => notify(&mut self.master, MasterStatus::Taken)?,
-                    Input::Wait => return Ok(()),
-                    Input::None(_) => {
+                    // A client that is there is served, even if master is not.
+                    Input::Ready(()) => drop(self.master.master_notify(MasterStatus::Taken)),
+                    Input::Wait if !self.ending => return Ok(()),
+                    Input::Wait | Input::None(_) => {
                         self.disconnect(number, now);
                         return Ok(());
                     }
@@ -376,11 +413,12 @@ impl<S: MultiService> Clients<S> {
         client.wait = wait;
         if wait == Wait::Request {
             client.deadline = None;
-            notify(&mut self.master, MasterStatus::Available)?;
-            if client.stream.ended().is_some() {
+            let told = self.master.master_notify(MasterStatus::Available);
+            if client.stream.ended().is_some() || self.ending {
                 self.disconnect(number, now);
                 return Ok(());
             }
+            told.map_err(|_| End::MasterGone)?;
         } else {
             let deadline = now + self.limits.ipc_timeout;
             client.deadline = Some(deadline);
@@ -421,42 +459,14 @@ impl<S: MultiService> Clients<S> {
             self.timeouts.cancel(timer);
         }
         self.service.disconnected(client.state);
-        if self.clients.is_empty() {
+        if self.clients.is_empty() && !self.ending {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }
-        self.open_the_door();
+        self.door.open(&self.events);
     }
 
-    /// Lets nobody else in for a while, or before a client has gone.
     fn close_the_door(&mut self, now: Instant) {
-        self.crowd.closed_until = Some(now + CROWD_WAIT_TIME);
-        self.watch_listeners(Interest::Nothing);
-        if self
-            .crowd
-            .warned
-            .is_none_or(|warned| warned + CROWD_WARN_TIME <= now)
-        {
-            self.crowd.warned = Some(now);
-            msg_warn!(
-                "out of file descriptors: {} clients, others have to wait",
-                self.clients.len()
-            );
-        }
-    }
-
-    fn open_the_door(&mut self) {
-        if self.crowd.closed_until.take().is_some() {
-            self.watch_listeners(Interest::Read);
-        }
-    }
-
-    fn watch_listeners(&self, interest: Interest) {
-        for (index, listener) in self.listeners.iter().enumerate() {
-            let tag = Tag::Listener(index as u32);
-            if let Err(err) = self.events.change(listener.as_fd(), interest, tag) {
-                msg_warn!("cannot watch for clients: {}", strerror(&err));
-            }
-        }
+        self.door.close(&self.events, self.clients.len(), now);
     }
 }
 
@@ -466,6 +476,7 @@ impl EventTag for Tag {
             Tag::Master => 0,
             Tag::Listener(index) => 1 | (index as usize) << 2,
             Tag::Client(number) => 2 | (number as usize) << 2,
+            Tag::Sigterm => 3,
         }
     }
 
@@ -474,13 +485,10 @@ impl EventTag for Tag {
         match word & 3 {
             0 => Tag::Master,
             1 => Tag::Listener(number),
-            _ => Tag::Client(number),
+            2 => Tag::Client(number),
+            _ => Tag::Sigterm,
         }
     }
-}
-
-fn notify(master: &mut MasterPipe, status: MasterStatus) -> Result<(), End> {
-    master.master_notify(status).map_err(|_| End::MasterGone)
 }
 
 fn is_out_of_fds(err: &io::Error) -> bool {

@@ -22,6 +22,8 @@ pub mod poller;
 pub mod printable;
 pub mod readlline;
 pub mod ring;
+pub mod sigaction;
+pub mod signal_pipe;
 pub mod slab;
 pub mod split_nameval;
 pub mod stream;

@@ -59,6 +59,14 @@ impl<T> Slab<T> {
         self.slots.get_mut(number as usize)?.as_mut()
     }
 
+    /// The numbers in use.
+    pub fn numbers(&self) -> Vec<u32> {
+        let slots = (0..).zip(&self.slots);
+        slots
+            .filter_map(|(number, slot)| slot.as_ref().map(|_| number))
+            .collect()
+    }
+
     /// How many things there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -111,5 +119,7 @@ mod tests {
         assert_eq!(slab.remove(a), None);
         assert_eq!(slab.insert("c"), a);
         assert_eq!((slab[a], slab[b], slab.len()), ("c", "b", 2));
+        slab.remove(a);
+        assert_eq!(slab.numbers(), [b]);
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::msg::{msg_print, Severity};
+use super::sigaction::set_handler;
 
 /// So many alarms make up the time allowed. The original's `WATCHDOG_STEPS`.
 const WATCHDOG_STEPS: u32 = 3;
@@ -38,10 +39,7 @@ pub struct Watchdog(());
 impl Watchdog {
     /// Starts the alarm. The original's `watchdog_create()`.
     pub fn new(timeout: Duration) -> io::Result<Watchdog> {
-        set_handler(
-            watchdog_event as *const () as libc::sighandler_t,
-            libc::SA_RESTART,
-        )?;
+        set_handler(libc::SIGALRM, watchdog_event)?;
         start_alarm(timeout / WATCHDOG_STEPS)?;
         Ok(Watchdog(()))
     }
@@ -69,19 +67,6 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
         libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
     }
     msg_print(Severity::Fatal, format_args!("watchdog timeout"));
-}
-
-fn set_handler(handler: libc::sighandler_t, flags: libc::c_int) -> io::Result<()> {
-    // SAFETY: all-zero is a valid sigaction: no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler;
-    action.sa_flags = flags;
-    // SAFETY: `action` is initialised, and the handler is a function of the
-    // type that goes with these flags.
-    match unsafe { libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 fn start_alarm(interval: Duration) -> io::Result<()> {

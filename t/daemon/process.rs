@@ -194,12 +194,3 @@ fn it_ignores_the_signals_of_broken_pipes_and_large_files() {
     }
     ask(&mut connect(&daemon), LOOKUP, NOTHING);
 }
-
-#[test]
-fn it_is_killed_by_sigterm_without_a_word() {
-    let daemon = started(Setup::new());
-    daemon.signal(libc::SIGTERM).expect("kill");
-    let ended = daemon.wait().expect("end");
-    assert_eq!(ended.status_text(), format!("signal {}", libc::SIGTERM));
-    assert_eq!(ended.log, [""; 0]);
-}

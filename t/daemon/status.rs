@@ -1,8 +1,6 @@
 //! The status pipe: what goes through it to master(8), and what it means when
 //! nobody listens any more.
 
-use std::time::Duration;
-
 use super::harness::client::{list, PATIENCE};
 use super::harness::daemon::{Daemon, Status};
 use super::harness::kind::Kind;
@@ -106,33 +104,5 @@ fn when_master_is_gone_it_logs_its_statistics_and_exits() {
             "statistics: address lookup hits=0 miss=1 success=0%"
         );
         assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
-    }
-}
-
-#[test]
-fn when_master_is_gone_a_client_in_the_middle_of_a_request_is_waited_for_in_c_only() {
-    for setup in pair_and_pipe() {
-        let mut daemon = setup.start().expect("start");
-        let mut client = connect(&daemon);
-        ask(&mut client, LOOKUP, NOTHING);
-        client.send(b"request\0find_endp\0lab").expect("send");
-        client.drained().expect("half a request is read");
-        daemon.lose_master();
-        if kind() == Kind::C {
-            let silence = client.pending(Duration::from_millis(300));
-            assert_eq!(silence.expect("pending"), (&b""[..], 0));
-            assert!(!client.has_ended());
-            client.send(b"el\0nothing\0\0").expect("send");
-            assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
-        }
-        assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
-        let ended = daemon.wait().expect("end");
-        assert_eq!(ended.status_text(), "exit 0");
-        let miss = match kind() {
-            Kind::C => 2,
-            Kind::Port => 1,
-        };
-        let last = format!("address lookup hits=0 miss={miss} success=0%");
-        assert!(ended.log.last().expect("a line").ends_with(&last));
     }
 }

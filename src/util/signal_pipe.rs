@@ -1,0 +1,67 @@
+//! `signal_pipe`: a signal, for a loop that waits for descriptors.
+//!
+//! A signal handler may do next to nothing. This one writes a byte that the
+//! loop finds when it comes round; what the signal means is decided there.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use super::sigaction::set_handler;
+
+// A signal handler can be told nothing but by statics.
+static WRITE_END: AtomicI32 = AtomicI32::new(-1);
+static HAS_COME: AtomicBool = AtomicBool::new(false);
+
+/// The end of the pipe that is readable once the signal has come.
+#[derive(Debug)]
+pub struct SignalPipe(UnixStream);
+
+impl SignalPipe {
+    /// From now on this signal does nothing but make the pipe readable. A
+    /// process has one such pipe. Fails when no descriptor is left, or when
+    /// there is no such signal.
+    pub fn new(signal: libc::c_int) -> io::Result<SignalPipe> {
+        // A pair of sockets, because std makes those close-on-exec.
+        let (read_end, write_end) = UnixStream::pair()?;
+        // Open as long as the process: the handler may run at any time.
+        WRITE_END.store(write_end.into_raw_fd(), Ordering::Relaxed);
+        set_handler(signal, signal_has_come)?;
+        Ok(SignalPipe(read_end))
+    }
+}
+
+impl AsFd for SignalPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The first time is enough; so the pipe is never full, and errno stays as the
+/// program that was interrupted has it.
+extern "C" fn signal_has_come(_signal: libc::c_int) {
+    if !HAS_COME.swap(true, Ordering::Relaxed) {
+        let fd = WRITE_END.load(Ordering::Relaxed);
+        // SAFETY: write() is async-signal-safe, and there is one byte to write.
+        unsafe { libc::write(fd, [0u8].as_ptr().cast(), 1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::poll_fd::read_wait;
+    use std::time::Duration;
+
+    #[test]
+    fn it_is_readable_once_the_signal_has_come_and_the_process_lives() {
+        let pipe = SignalPipe::new(libc::SIGUSR2).unwrap();
+        assert!(!read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
+        for _ in 0..2 {
+            // SAFETY: the signal has a handler.
+            unsafe { libc::raise(libc::SIGUSR2) };
+            assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
+        }
+    }
+}

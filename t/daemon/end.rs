@@ -1,0 +1,234 @@
+//! The end: master(8) goes away, as it does on `postfix reload`, or SIGTERM
+//! comes. What has begun is finished, and the last statistics are logged.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use super::harness::client::{list, Client};
+use super::harness::daemon::{Daemon, Ended};
+use super::harness::kind::Kind;
+use super::harness::master::Setup;
+use super::{ask, connect, eventually, kind, save, LOOKUP, NOTHING};
+
+/// What ends the daemon. SIGTERM kills the one in C.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cause {
+    MasterGone,
+    Sigterm,
+}
+
+fn causes() -> &'static [Cause] {
+    match kind() {
+        Kind::C => &[Cause::MasterGone],
+        Kind::Port => &[Cause::MasterGone, Cause::Sigterm],
+    }
+}
+
+/// What a client says in turn, and what it hears after each.
+type Conversation = [(Say, Hear)];
+
+enum Say {
+    List(&'static str),
+    /// The rest of a list whose first bytes the daemon has.
+    Rest(&'static [u8]),
+    Session,
+}
+
+enum Hear {
+    List(&'static str),
+    Session,
+    /// Nothing: the daemon has read it.
+    Nothing,
+}
+
+const SAVE_ENDP: &Conversation = &[
+    (
+        Say::List("request=save_endp ttl=100 label=f property=p ."),
+        Hear::List("dummy= ."),
+    ),
+    (Say::Session, Hear::List("status=0 .")),
+];
+
+const SAVE_DEST: &Conversation = &[
+    (
+        Say::Rest(b"request\0save_dest\0ttl\x00100\0lab"),
+        Hear::Nothing,
+    ),
+    (
+        Say::Rest(b"el\0d\0property\0q\0label\0e\0\0"),
+        Hear::List("status=0 ."),
+    ),
+];
+
+const FIND_ENDP: &Conversation = &[
+    (
+        Say::List("request=find_endp label=e ."),
+        Hear::List("status=0 property=p ."),
+    ),
+    (Say::List("dummy= ."), Hear::Session),
+    (Say::List("dummy= ."), Hear::Nothing),
+];
+
+const FIND_DEST: &Conversation = &[
+    (
+        Say::List("request=find_dest label=d ."),
+        Hear::List("status=0 property=q property=p ."),
+    ),
+    (Say::Rest(b"dum"), Hear::Nothing),
+    (Say::Rest(b"my\0\0\0"), Hear::Session),
+    (Say::Rest(b"dum"), Hear::Nothing),
+    (Say::Rest(b"my\0\0\0"), Hear::Nothing),
+];
+
+/// Has this part of a conversation.
+fn talk(client: &mut Client, conversation: &Conversation) {
+    for (say, hear) in conversation {
+        match say {
+            Say::List(text) => client.send_list(text).expect("send"),
+            Say::Rest(bytes) => client.send(bytes).expect("send"),
+            Say::Session => {
+                let session = File::open("/dev/null").expect("open");
+                client.send_fd(session.as_fd()).expect("send");
+            }
+        }
+        match hear {
+            Hear::List(text) => assert_eq!(client.receive_list().expect("reply"), list(text)),
+            Hear::Session => drop(client.receive_fd().expect("the session")),
+            Hear::Nothing => client.drained().expect("drained"),
+        }
+    }
+}
+
+fn begin_to_end(daemon: &mut Daemon, cause: Cause) {
+    match cause {
+        Cause::MasterGone => daemon.lose_master(),
+        Cause::Sigterm => daemon.signal(libc::SIGTERM).expect("kill"),
+    }
+}
+
+fn last_line(ended: &Ended) -> &str {
+    assert_eq!(ended.status_text(), "exit 0");
+    ended.log.last().expect("statistics")
+}
+
+#[test]
+fn a_client_that_is_half_done_is_served_to_the_end() {
+    for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
+        for place in 1..conversation.len() {
+            for &cause in causes() {
+                let mut daemon = Setup::new()
+                    .main_cf("connection_cache_ttl_limit = 100s")
+                    .start()
+                    .expect("start");
+                let mut client = connect(&daemon);
+                let _session = save(&mut client, "e");
+                ask(
+                    &mut client,
+                    "request=save_dest ttl=100 label=d property=q label=e .",
+                    "status=0 .",
+                );
+                talk(&mut client, &conversation[..place]);
+                begin_to_end(&mut daemon, cause);
+                talk(&mut client, &conversation[place..]);
+                assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
+                let ended = daemon.wait().expect("end");
+                last_line(&ended);
+                let warnings = ended.log.iter().filter(|line| line.contains("warning"));
+                assert_eq!(warnings.count(), 0);
+            }
+        }
+    }
+}
+
+/// The daemon finds both when it goes on: the request, and that it shall end.
+#[test]
+fn a_request_whose_first_byte_waits_is_served() {
+    for &cause in causes() {
+        let mut daemon = Setup::new().start().expect("start");
+        let mut client = connect(&daemon);
+        daemon.stop().expect("stop");
+        client.send_list(LOOKUP).expect("send");
+        begin_to_end(&mut daemon, cause);
+        daemon.signal(libc::SIGCONT).expect("go on");
+        assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+        assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
+        let ended = daemon.wait().expect("end");
+        assert!(last_line(&ended).ends_with("address lookup hits=0 miss=1 success=0%"));
+    }
+}
+
+/// There was no request before: this one is reported as taken, in vain.
+#[test]
+fn the_first_request_of_all_is_served_though_master_does_not_hear_of_it() {
+    let mut daemon = Setup::new().start().expect("start");
+    let mut client = connect(&daemon);
+    client.send(b"request\0find_").expect("send");
+    client.drained().expect("drained");
+    daemon.lose_master();
+    client.send(b"endp\0label\0nothing\0\0").expect("send");
+    assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+    let ended = daemon.wait().expect("end");
+    assert!(last_line(&ended).ends_with("address lookup hits=0 miss=1 success=0%"));
+}
+
+/// (C waits for it as long as ipc_timeout, an hour.)
+#[test]
+fn a_client_that_does_not_go_on_is_left_behind_except_by_c() {
+    for &cause in causes() {
+        if kind() == Kind::C {
+            return;
+        }
+        let mut daemon = Setup::new().start().expect("start");
+        let mut clients = [connect(&daemon), connect(&daemon), connect(&daemon)];
+        ask(&mut clients[0], LOOKUP, NOTHING);
+        clients[1].send(b"requ").expect("send");
+        talk(&mut clients[2], &SAVE_ENDP[..1]);
+        begin_to_end(&mut daemon, cause);
+        // This one has nothing to wait for.
+        assert_eq!(clients[0].receive_end().expect("end"), (Vec::new(), 0));
+        let ended = daemon.wait().expect("end");
+        assert!(last_line(&ended).ends_with("address lookup hits=0 miss=1 success=0%"));
+    }
+}
+
+#[test]
+fn nobody_is_let_in_any_more() {
+    for &cause in causes() {
+        let mut daemon = Setup::new().start().expect("start");
+        let mut client = connect(&daemon);
+        client.send(b"request\0find_").expect("send");
+        client.drained().expect("drained");
+        begin_to_end(&mut daemon, cause);
+        let next = match kind() {
+            Kind::C => daemon.connect().ok(),
+            Kind::Port => {
+                eventually("nobody listens", || daemon.connect().is_err());
+                None
+            }
+        };
+        client.send(b"endp\0label\0nothing\0\0").expect("send");
+        assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+        // It got in line, but nobody came to the door.
+        if let Some(mut next) = next {
+            assert_eq!(next.receive_end().expect("end"), (Vec::new(), 0));
+        }
+        last_line(&daemon.wait().expect("end"));
+    }
+}
+
+#[test]
+fn sigterm_kills_the_one_in_c_without_a_word() {
+    let daemon = Setup::new().option("-v").start().expect("start");
+    ask(&mut connect(&daemon), LOOKUP, NOTHING);
+    daemon.signal(libc::SIGTERM).expect("kill");
+    let ended = daemon.wait().expect("end");
+    let status = ended.status_text();
+    let terminated = |line: &String| line.ends_with(": terminated -- exiting");
+    match kind() {
+        Kind::C => assert_eq!(status, format!("signal {}", libc::SIGTERM)),
+        Kind::Port => {
+            assert!(ended.log.iter().any(terminated));
+            assert!(last_line(&ended).contains("statistics: address lookup hits=0 miss=1"));
+        }
+    }
+}
