@@ -8,16 +8,20 @@ mod help;
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::client::{list, Client};
 use harness::daemon::Daemon;
+use harness::directory::Directory;
+use harness::need;
 use harness::sys;
 use help::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// More clients than one wait reports.
+const CROWD: u64 = 250;
 
 /// Stops the daemon for a while.
 fn stop_for(daemon: &Daemon, time: Duration) {
@@ -44,10 +48,13 @@ fn after_a_stop_longer_than_its_time_a_session_is_gone_and_clients_are_served() 
 /// request while the daemon was stopped for longer than ipc_timeout.
 #[test]
 fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
+    if !need::open_files(CROWD) {
+        return;
+    }
     let daemon = setup().main_cf("ipc_timeout = 3s").start().expect("start");
     let request = list("request=find_endp label=nothing .");
     let (begin, rest) = request.split_at(5);
-    let mut crowd: Vec<Client> = (0..250).map(|_| connect(&daemon)).collect();
+    let mut crowd: Vec<Client> = (0..CROWD).map(|_| connect(&daemon)).collect();
     for client in &mut crowd {
         client.send(begin).expect("send");
     }
@@ -118,7 +125,7 @@ fn the_watchdog_ends_a_loop_that_hangs() {
 #[test]
 fn a_wall_clock_that_jumps_changes_no_life_time() {
     let Some(shim) = Shim::build() else {
-        println!("SKIPPED: no cc, so the wall clock cannot be set back and forth");
+        need::skip("cc(1), to set the wall clock back and forth");
         return;
     };
     shim.off_by(0);
@@ -150,13 +157,11 @@ fn a_wall_clock_that_jumps_changes_no_life_time() {
 }
 
 /// The interposed clock: a library built for the test.
-struct Shim(PathBuf);
+struct Shim(Directory);
 
 impl Shim {
     fn build() -> Option<Shim> {
-        let directory = std::env::temp_dir().join(format!("scache-clock-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).ok()?;
-        let shim = Shim(directory);
+        let shim = Shim(Directory::new().expect("a directory"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/t/clock/wall_clock.c");
         let mut cc = Command::new("cc");
         cc.args([
@@ -172,11 +177,11 @@ impl Shim {
     }
 
     fn library(&self) -> String {
-        self.0.join("wall_clock.so").display().to_string()
+        self.0.path().join("wall_clock.so").display().to_string()
     }
 
     fn offset(&self) -> String {
-        self.0.join("offset").display().to_string()
+        self.0.path().join("offset").display().to_string()
     }
 
     fn off_by(&self, seconds: i64) {
@@ -184,17 +189,12 @@ impl Shim {
     }
 }
 
-impl Drop for Shim {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The shim does what it is for, or the test above shows nothing.
 #[test]
 fn the_interposed_clock_jumps() {
     let Some(shim) = Shim::build() else {
-        return println!("SKIPPED: no cc");
+        need::skip("cc(1)");
+        return;
     };
     shim.off_by(-1_000_000_000);
     let mut date = Command::new("date")

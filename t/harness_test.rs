@@ -5,14 +5,14 @@ mod harness;
 use harness::client::list;
 use harness::entry::Entry;
 use harness::master::Setup;
-use harness::sys;
+use harness::privilege::is_root;
 use harness::version::{Version, Versions};
 
 #[test]
 fn arguments_as_master_makes_them() {
     let argv = |line: &str, sockets| Entry::parse(line).argv(sockets).join(" ");
-    let user = if sys::is_root() { " -u" } else { "" };
-    let jail = if sys::is_root() { " -c" } else { "" };
+    let user = if is_root() { " -u" } else { "" };
+    let jail = if is_root() { " -c" } else { "" };
     let plain = argv("scache unix - - n - 1 scache -o max_idle=1s", 1);
     assert_eq!(plain, format!("-l -t unix{user} -o max_idle=1s"));
     let renamed = argv("xcache unix - - y - - scache", 1);

@@ -9,21 +9,23 @@
 mod cases;
 mod harness;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cases::{escape, format, os, parse, replace, Case, Item, Kind};
+use harness::directory::Directory;
 use harness::kind::{self, Program};
 use harness::master;
+use harness::privilege::{is_ordinary, is_root};
 
 /// The original spends most of its time waiting, and so may we.
 const THREADS: usize = 24;
@@ -42,10 +44,10 @@ struct Run {
     root: bool,
     /// Only in a namespace of our own.
     log: Option<Log>,
-    scratch: PathBuf,
+    scratch: Directory,
 }
 
-fn main() {
+fn main() -> ExitCode {
     let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/options");
     let mut paths: Vec<_> = fs::read_dir(&tables)
         .unwrap()
@@ -58,20 +60,21 @@ fn main() {
         .map(|path| parse(&fs::read_to_string(path).unwrap()))
         .collect();
 
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let root = is_root();
     let isolated = root && isolate(&tables);
     let run = Run::new(root, isolated);
     let cases: Vec<_> = tables.iter().flatten().filter_map(case_of).collect();
     let outputs = run.all(&cases);
-    fs::remove_dir_all(&run.scratch).unwrap();
 
     let mut outputs = outputs.into_iter();
     let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    let mut lacking = BTreeMap::new();
     for (path, items) in paths.iter().zip(&tables) {
         let text = format(items, |case| {
             let output = outputs.next().unwrap();
             let Some(output) = &output else {
                 ignored += 1;
+                *lacking.entry(run.lacks(case)).or_insert(0) += 1;
                 return None;
             };
             let expected = case.expected(run.original());
@@ -88,9 +91,12 @@ fn main() {
             fs::write(path, text).unwrap();
         }
     }
+    for (what, count) in lacking {
+        println!("{count} cases ignored: {}", what.unwrap_or_default());
+    }
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!("test result: {word}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; 0 filtered out");
-    std::process::exit(i32::from(failed > 0));
+    ExitCode::from(u8::from(failed > 0))
 }
 
 fn case_of(item: &Item) -> Option<&Case> {
@@ -227,9 +233,6 @@ fn find(line: &[u8], byte: u8) -> usize {
 impl Run {
     fn new(root: bool, isolated: bool) -> Run {
         let (owner, owner_uid, owner_gid) = owner();
-        let scratch = std::env::temp_dir().join(format!("options.{}", std::process::id()));
-        fs::create_dir_all(&scratch).unwrap();
-        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755)).unwrap();
         Run {
             binary: master::binary(),
             program: Program::of(&master::binary()),
@@ -238,7 +241,7 @@ impl Run {
             owner_gid,
             root,
             log: isolated.then(syslogd),
-            scratch,
+            scratch: Directory::new().unwrap(),
         }
     }
 
@@ -255,7 +258,7 @@ impl Run {
                 scope.spawn(|| loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(i) else { break };
-                    let output = self.possible(case).then(|| self.one(i, case));
+                    let output = self.lacks(case).is_none().then(|| self.one(i, case));
                     outputs.lock().unwrap()[i] = output;
                 });
             }
@@ -263,16 +266,26 @@ impl Run {
         outputs.into_inner().unwrap()
     }
 
-    fn possible(&self, case: &Case) -> bool {
+    /// What a case needs that is not to be had here.
+    fn lacks(&self, case: &Case) -> Option<&'static str> {
         let isolated = self.log.is_some();
-        let script = || Path::new("/usr/bin/script").exists();
-        self.program.arguments(&case.versions).is_some()
-            && (isolated || !case.with_syslog && case.passwd.is_empty())
-            && (!case.on_a_terminal || script())
+        if self.program.arguments(&case.versions).is_none() {
+            return Some("another version of the original");
+        }
+        if !isolated && (case.with_syslog || !case.passwd.is_empty()) {
+            return Some("a /dev/log or /etc/passwd of its own, which takes root");
+        }
+        if case.on_a_terminal && !Path::new("/usr/bin/script").exists() {
+            return Some("a terminal, which takes script(1)");
+        }
+        if case.as_nobody && !self.root && !is_ordinary() {
+            return Some("an ordinary account to become");
+        }
+        None
     }
 
     fn one(&self, i: usize, case: &Case) -> Vec<String> {
-        let dir = self.scratch.join(i.to_string());
+        let dir = self.scratch.path().join(i.to_string());
         fs::create_dir_all(dir.join("queue/public")).unwrap();
         if let Some(content) = &case.main_cf {
             let path = dir.join("main.cf");
@@ -362,6 +375,8 @@ impl Run {
             let line = replace(&line, &format!("user {}", self.owner), "user OWNER");
             let line = replace(&line, &format!("ID as {}", self.owner), "ID as OWNER");
             let line = replace(&line, &format!("ID {}", self.owner_uid), "ID UID");
+            let path = format!("/nonexistent/{}/", self.owner);
+            let line = replace(&line, &path, "/nonexistent/OWNER/");
             let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
             let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
             escape(&replace(&line, &pid.to_string(), "PID"))

@@ -5,7 +5,7 @@ use super::harness::client::Client;
 use super::harness::daemon::Daemon;
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
-use super::harness::sys;
+use super::harness::need;
 use super::postlogd::Postlogd;
 use super::{ask, connect, kind, LOOKUP, NOTHING};
 
@@ -87,7 +87,7 @@ fn a_line_is_cut_after_2000_bytes_and_on_stderr_it_is_whole() {
 
 #[test]
 fn in_a_jail_the_log_goes_on() {
-    if !sys::is_root() {
+    if !need::root() {
         return;
     }
     let (postlogd, daemon) = start(setup().line("scache unix - - y - 1 scache"));

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::harness::daemon::Daemon;
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
-use super::harness::sys;
+use super::harness::need;
 use super::{ask, connect, connect_to, kind, no_client_is_left, save, LOOKUP, NOTHING};
 
 const O_CLOEXEC: u32 = 0o2000000;
@@ -121,7 +121,7 @@ fn it_lives_in_the_queue_directory() {
 
 #[test]
 fn in_a_jail_the_queue_directory_is_all_there_is() {
-    if !sys::is_root() {
+    if !need::root() {
         return;
     }
     let (daemon, queue) = elsewhere("y");
@@ -132,7 +132,7 @@ fn in_a_jail_the_queue_directory_is_all_there_is() {
 
 #[test]
 fn it_becomes_mail_owner_with_all_groups_of_that_account() {
-    if !sys::is_root() {
+    if !need::root() {
         return;
     }
     // Not many systems have an account with more than one group.
@@ -154,7 +154,7 @@ fn it_becomes_mail_owner_with_all_groups_of_that_account() {
 
 #[test]
 fn it_keeps_its_privileges_unless_told_to_drop_them() {
-    if !sys::is_root() {
+    if !need::root() {
         return;
     }
     for jail in ["n", "y"] {
@@ -184,7 +184,7 @@ fn sorted(numbers: &str) -> Vec<u32> {
 fn it_ignores_the_signals_of_broken_pipes_and_large_files() {
     let daemon = started(Setup::new());
     let ignored = u64::from_str_radix(&status(&daemon, "SigIgn"), 16).expect("hexadecimal");
-    // Those above are up to who has started the tests.
+    // Those above cannot be reset: they are the C library's.
     let ignored = ignored & 0x7fff_ffff;
     let bit = |signal: libc::c_int| 1u64 << (signal - 1);
     let expected = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::harness::client::{list, Client, PATIENCE};
 use crate::harness::daemon::Daemon;
-use crate::harness::sys;
+use crate::harness::{need, sys};
 use crate::help::*;
 
 #[test]
 fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
+    if !need::open_files(4096) {
+        return;
+    }
     let daemon = setup().nofile(4096, 4096).start().expect("start");
     let before = Before::of(&daemon);
     let (file, _other) = session();

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
+use crate::harness::need;
 use crate::harness::sys::identity_of;
 use crate::help::*;
 
@@ -114,6 +115,9 @@ fn answers_after_announcement(client: &mut Client) {
 
 #[test]
 fn ten_thousand_sessions_are_found_again_and_leave_nothing_behind() {
+    if !need::open_files(20_000) {
+        return;
+    }
     let daemon = setup().nofile(20_000, 20_000).start().expect("start");
     let file = File::open("/dev/null").expect("open");
     again_and_again(&daemon, || {
@@ -135,6 +139,9 @@ fn ten_thousand_sessions_are_found_again_and_leave_nothing_behind() {
 
 #[test]
 fn a_thousand_clients_at_once_come_and_go_and_leave_nothing_behind() {
+    if !need::open_files(20_000) {
+        return;
+    }
     let daemon = setup().nofile(20_000, 20_000).start().expect("start");
     again_and_again(&daemon, || {
         let mut crowd: Vec<Client> = (0..1000).map(|_| connect(&daemon)).collect();

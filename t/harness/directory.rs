@@ -1,10 +1,20 @@
 //! A temporary directory of its own for each daemon, gone when dropped.
+//!
+//! It is below $TMPDIR where that will do for everything that is done in it.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+
+use super::sys;
+
+/// So long can the name of the directory above be, in bytes: the name of a
+/// socket has at most 103 on some systems.
+const LONGEST: usize = 40;
 
 /// The directory, readable by the user that the daemon becomes.
 pub struct Directory {
@@ -17,7 +27,7 @@ impl Directory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("scache-{}-{number}", std::process::id()));
+            let path = parent().join(format!("scache-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 result => result?,
@@ -31,6 +41,42 @@ impl Directory {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Where directories are made: the first of these that will do.
+fn parent() -> &'static Path {
+    static PARENT: OnceLock<PathBuf> = OnceLock::new();
+    PARENT.get_or_init(|| {
+        sys::set_usual_umask();
+        let given = std::env::var_os("TMPDIR").map(PathBuf::from);
+        let usual = ["/tmp", "/var/tmp"].map(PathBuf::from);
+        let mut paths = given.into_iter().chain(usual);
+        let found = paths.find(|path| will_do(path));
+        found.expect("a directory for temporary files")
+    })
+}
+
+/// Names of sockets in it are not too long, can be written into main.cf and
+/// LD_PRELOAD, and mean the same wherever one is; and the user that the daemon
+/// becomes can get there.
+fn will_do(path: &Path) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
+    let name = path.as_os_str().as_bytes();
+    let open_to_all = |path: &Path| {
+        fs::metadata(path).is_ok_and(|data| data.mode() & 0o001 != 0 && data.is_dir())
+    };
+    name.len() <= LONGEST
+        && name.iter().copied().all(plain)
+        && path.is_absolute()
+        && path.ancestors().all(open_to_all)
+        && is_writable(path)
+}
+
+fn is_writable(path: &Path) -> bool {
+    let probe = path.join(format!("scache-{}", std::process::id()));
+    fs::create_dir(&probe)
+        .and_then(|()| fs::remove_dir(&probe))
+        .is_ok()
 }
 
 impl Drop for Directory {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sys;
+use super::privilege::is_root;
 
 /// The entry of master.cf that is used unless a test says otherwise.
 pub const SCACHE_LINE: &str = "scache unix - - n - 1 scache";
@@ -59,10 +59,10 @@ impl Entry {
             argv.extend(["-n".into(), self.service.clone()]);
         }
         argv.extend(["-t".into(), self.transport.clone()]);
-        if self.unprivileged && sys::is_root() {
+        if self.unprivileged && is_root() {
             argv.push("-u".into());
         }
-        if self.chroot && sys::is_root() {
+        if self.chroot && is_root() {
             argv.push("-c".into());
         }
         if sockets > 1 {

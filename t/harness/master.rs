@@ -24,6 +24,9 @@ use super::sys;
 /// Both daemons accept it: the owner is an account that every system has.
 const MAIN_CF: &str = "compatibility_level = 3.6\nmail_owner = daemon\n";
 
+/// Soft and hard limit of open files, unless a test says otherwise.
+const OPEN_FILES: (u64, u64) = (1024, 4096);
+
 /// What to start and how.
 #[derive(Clone)]
 pub struct Setup {
@@ -199,6 +202,7 @@ impl Setup {
         stderr: Stdio,
     ) -> io::Result<Daemon> {
         fs::metadata(&self.binary).map_err(|error| self.cannot_run(error))?;
+        let most = sys::open_files_limit()?;
         let listeners = self.listen(directory.path())?;
         let (flow_read, flow_write) = sys::pipe()?;
         let (status_read, status_write) = self.status()?;
@@ -212,7 +216,8 @@ impl Setup {
         let mut command = self.command(directory.path());
         command.stdin(stdin).stderr(stderr);
         command.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
-        sys::hand_over(&mut command, &fds, self.nofile);
+        let usual = (OPEN_FILES.0.min(most), OPEN_FILES.1.min(most));
+        sys::hand_over(&mut command, &fds, self.nofile.unwrap_or(usual));
         let child = command.spawn().map_err(|error| self.cannot_run(error))?;
         Ok(Daemon::new(child, directory, status_read, &self.entry))
     }

@@ -14,6 +14,8 @@ pub mod directory;
 pub mod entry;
 pub mod kind;
 pub mod master;
+pub mod need;
+pub mod privilege;
 pub mod random;
 pub mod sys;
 pub mod version;

@@ -15,6 +15,9 @@ const FIRST_OWN_FD: RawFd = 40;
 /// What is asked for where the system allows it, as it does for root.
 const OPEN_FILES_WANTED: u64 = 60_000;
 
+/// The signals that have names.
+const MAX_SIGNAL: libc::c_int = 31;
+
 /// How many descriptors one message can bring.
 pub const MAX_FDS: usize = 253;
 
@@ -45,7 +48,9 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ...,
 /// and with `nofile` as its soft and hard limit of open files.
 /// They must come from [`moved_up`] and stay open until the start.
-pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: Option<(u64, u64)>) {
+/// No signal is ignored there, as one may be where the tests were started; std
+/// sees to it that none is blocked.
+pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: (u64, u64)) {
     let fds: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
     assert!(fds.iter().all(|&fd| fd >= FIRST_OWN_FD), "not moved up");
     let hook = move || {
@@ -53,14 +58,26 @@ pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: Option<(u64, u6
             // SAFETY: dup2 takes plain numbers and is async-signal-safe.
             check(unsafe { libc::dup2(fd, number) })?;
         }
-        match nofile {
-            Some((soft, hard)) => limit_open_files(soft, hard),
-            None => Ok(()),
-        }
+        ignore_no_signal();
+        limit_open_files(nofile.0, nofile.1)
     };
     // SAFETY: the hook runs between fork and exec; it only makes system calls
     // and does not allocate.
     unsafe { command.pre_exec(hook) };
+}
+
+fn ignore_no_signal() {
+    for signal in 1..=MAX_SIGNAL {
+        // SAFETY: signal takes plain numbers, and refuses those that it must.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Makes files that this process makes readable for everybody, whatever it was
+/// started with.
+pub fn set_usual_umask() {
+    // SAFETY: umask takes and returns a plain number.
+    unsafe { libc::umask(0o022) };
 }
 
 fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
@@ -108,12 +125,6 @@ pub fn stay_on_one_cpu() -> io::Result<()> {
 pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: kill takes plain numbers.
     check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
-}
-
-/// Is this program run by root?
-pub fn is_root() -> bool {
-    // SAFETY: geteuid cannot fail and touches no memory.
-    unsafe { libc::geteuid() == 0 }
 }
 
 /// What identifies an open file whatever its descriptor: device and inode.
