@@ -75,7 +75,7 @@ all:
 	$(CARGO) build --release $(LOCKED)
 
 check:
-	$(CARGO) test $(LOCKED)
+	t/count $(TARGET) $(CARGO) test $(LOCKED) --no-fail-fast
 
 record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
