@@ -5,6 +5,9 @@ mod harness;
 #[path = "faults/help.rs"]
 #[allow(dead_code)]
 mod help;
+#[path = "clock/shim.rs"]
+#[allow(dead_code)]
+mod shim;
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::fd::AsFd;
@@ -13,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use harness::client::{list, Client};
 use harness::daemon::Daemon;
-use harness::directory::Directory;
 use harness::need;
 use harness::sys;
 use help::*;
+use shim::Shim;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -154,39 +157,6 @@ fn a_wall_clock_that_jumps_changes_no_life_time() {
     shim.off_by(90_000);
     let ended = daemon.end().expect("end");
     assert_eq!(ended.status_text(), "exit 0");
-}
-
-/// The interposed clock: a library built for the test.
-struct Shim(Directory);
-
-impl Shim {
-    fn build() -> Option<Shim> {
-        let shim = Shim(Directory::new().expect("a directory"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/t/clock/wall_clock.c");
-        let mut cc = Command::new("cc");
-        cc.args([
-            "-shared",
-            "-fPIC",
-            "-O",
-            "-o",
-            &shim.library(),
-            source,
-            "-ldl",
-        ]);
-        cc.status().ok()?.success().then_some(shim)
-    }
-
-    fn library(&self) -> String {
-        self.0.path().join("wall_clock.so").display().to_string()
-    }
-
-    fn offset(&self) -> String {
-        self.0.path().join("offset").display().to_string()
-    }
-
-    fn off_by(&self, seconds: i64) {
-        std::fs::write(self.offset(), format!("{seconds}\n")).expect("write");
-    }
 }
 
 /// The shim does what it is for, or the test above shows nothing.

@@ -1,11 +1,20 @@
 //! Random exchanges with the C daemon and with this one, in lock-step: every
 //! reply, every descriptor and every log line must be the same.
 //!
+//! Time passes when the test says so: both daemons run under a clock that
+//! stands still meanwhile, so that in both a session ends at the same second.
+//! Every other pair of daemons runs with -v.
+//!
 //! `SCACHE` names the C daemon, `SEED` repeats a run, the first argument says
 //! how many exchanges (2000). What the daemons do differently on purpose is
 //! left out: see `lost()`.
 
 mod harness;
+#[path = "replay/log.rs"]
+#[allow(dead_code)]
+mod log;
+#[path = "clock/shim.rs"]
+mod shim;
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,6 +28,7 @@ use harness::daemon::Daemon;
 use harness::master::Setup;
 use harness::random::Random;
 use harness::sys;
+use shim::Shim;
 
 /// So many exchanges with one pair of daemons.
 const BATCH: usize = 500;
@@ -33,12 +43,18 @@ struct Side {
 }
 
 impl Side {
-    fn start(binary: &Path) -> Side {
-        let setup = Setup::new().binary(binary);
-        let daemon = setup
+    fn start(binary: &Path, clock: &Shim, verbose: bool) -> Side {
+        let mut setup = Setup::new()
+            .binary(binary)
+            .env("LD_PRELOAD", &clock.library())
+            .env("CLOCK_OFFSET", &clock.offset())
+            .env("CLOCK_STOPPED", "yes")
             .main_cf("connection_cache_ttl_limit = 10000s")
-            .start()
-            .expect("start");
+            .main_cf("connection_cache_status_update_time = 1000000s");
+        if verbose {
+            setup = setup.option("-v");
+        }
+        let daemon = setup.start().expect("start");
         Side {
             daemon,
             clients: Vec::new(),
@@ -105,6 +121,9 @@ impl Side {
 struct Pair {
     c: Side,
     port: Side,
+    verbose: bool,
+    /// How many seconds have passed.
+    time: i64,
     files: Vec<UnixStream>,
     history: Vec<String>,
     /// Sessions that the C daemon closed and this one has still.
@@ -120,6 +139,13 @@ impl Pair {
         }
         let last = self.c.clients.len() - 1;
         self.compare(last);
+    }
+
+    /// Time passes; both notice it when the next client comes.
+    fn pass_time(&mut self, clock: &Shim, seconds: i64) {
+        self.time += seconds;
+        clock.off_by(self.time);
+        self.history.push(format!("{seconds} s pass"));
     }
 
     /// One client goes, a new one comes in its place.
@@ -163,8 +189,10 @@ impl Pair {
             drop(side.clients);
             let ended = side.daemon.end().expect("end");
             assert_eq!(ended.status_text(), "exit 0");
-            let lines = ended.log.iter();
+            let mut lines = log::masked(&ended.log);
+            sort_the_ends(&mut lines);
             lines
+                .iter()
                 .filter_map(|line| masked(line, self.lost > 0))
                 .collect::<Vec<String>>()
         });
@@ -178,6 +206,15 @@ impl Pair {
                 port.get(at)
             );
         }
+    }
+}
+
+/// Sorts what ends at the same second: the C daemon goes by when it was saved,
+/// this one ends the sessions first.
+fn sort_the_ends(lines: &mut [String]) {
+    let is_end = |line: &String| line.starts_with("scache_multi_drop_");
+    for ends in lines.chunk_by_mut(|one, next| is_end(one) && is_end(next)) {
+        ends.sort();
     }
 }
 
@@ -208,15 +245,19 @@ fn readable(line: &str) -> String {
 }
 
 /// One exchange.
-fn exchange(pair: &mut Pair, random: &mut Random) {
+fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
+    if random.one_in(8) {
+        pair.pass_time(clock, 1 + random.below(4) as i64);
+    }
     let who = random.below(pair.c.clients.len());
     let endp = format!("e{}", random.below(5));
     let dest = format!("d{}", random.below(4));
     let prop = random
         .pick(&["", "p", "q", "a=b", "\u{e9}\t\\", "0123456789"])
         .to_string();
+    let ttl = *random.pick(&["500", "1", "2", "3", "5", "9"]);
     match random.below(16) {
-        0..4 => save(pair, who, random, "500", &endp, &prop, 0),
+        0..4 => save(pair, who, random, ttl, &endp, &prop, 0),
         4..6 => find(
             pair,
             who,
@@ -224,7 +265,7 @@ fn exchange(pair: &mut Pair, random: &mut Random) {
             "dummy= .",
         ),
         6 | 7 => {
-            let text = format!("request\0save_dest\0ttl\0900\0label\0{dest}\0property\0{prop}\0");
+            let text = format!("request\0save_dest\0ttl\0{ttl}\0label\0{dest}\0property\0{prop}\0");
             pair.send(who, format!("{text}label\0{endp}\0\0").as_bytes(), &[]);
         }
         8 | 9 => find(
@@ -254,7 +295,8 @@ fn exchange(pair: &mut Pair, random: &mut Random) {
             save(pair, who, random, ttl, &endp, &prop, way);
             pair.reconnect(who);
         }
-        11 => lost(pair, who, random),
+        // With -v each says what it does with such a session.
+        11 if !pair.verbose => lost(pair, who, random),
         12 => {
             let second = *random.pick(&["dumb= .", "dummy=x y= .", ".", "request=x ."]);
             find(
@@ -265,7 +307,7 @@ fn exchange(pair: &mut Pair, random: &mut Random) {
             );
             pair.reconnect(who);
         }
-        13 | 14 => broken(pair, who, random),
+        11 | 13 | 14 => broken(pair, who, random),
         _ => soup(pair, who, random),
     }
 }
@@ -402,13 +444,21 @@ fn main() -> ExitCode {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(2000);
+    let Some(clock) = Shim::build() else {
+        println!("SKIPPED: no cc, so there is no clock that stands still");
+        return ExitCode::SUCCESS;
+    };
     let seed = Random::seed();
     let (start, mut done, mut writes) = (Instant::now(), 0, 0);
     while done < count {
         let mut random = Random::new(seed + (done / BATCH) as u64);
+        let verbose = (done / BATCH) % 2 == 1;
+        clock.off_by(0);
         let mut pair = Pair {
-            c: Side::start(Path::new(&c_daemon)),
-            port: Side::start(Path::new(env!("CARGO_BIN_EXE_scache"))),
+            c: Side::start(Path::new(&c_daemon), &clock, verbose),
+            port: Side::start(Path::new(env!("CARGO_BIN_EXE_scache")), &clock, verbose),
+            verbose,
+            time: 0,
             files: (0..4)
                 .flat_map(|_| <[_; 2]>::from(UnixStream::pair().expect("pair")))
                 .collect(),
@@ -418,7 +468,7 @@ fn main() -> ExitCode {
         };
         (0..3).for_each(|_| pair.connect());
         for _ in 0..BATCH.min(count - done) {
-            exchange(&mut pair, &mut random);
+            exchange(&mut pair, &mut random, &clock);
             done += 1;
         }
         writes += pair.writes;

@@ -1,6 +1,7 @@
 /*
  * A wall clock that is off by as many seconds as the file $CLOCK_OFFSET says.
- * The monotonic clock is left alone.
+ * The monotonic clock is left alone; but with $CLOCK_STOPPED all clocks stand
+ * still, so many seconds after a certain moment.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -9,6 +10,8 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#define STOPPED_AT 1700000000
 
 static long offset(void)
 {
@@ -28,7 +31,10 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
     int result = real(clock, now);
 
-    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+    if (getenv("CLOCK_STOPPED")) {
+        now->tv_sec = STOPPED_AT + offset();
+        now->tv_nsec = 0;
+    } else if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
         now->tv_sec += offset();
     return result;
 }
