@@ -126,7 +126,7 @@ struct Pair {
     time: i64,
     files: Vec<UnixStream>,
     history: Vec<String>,
-    /// Sessions that the C daemon closed and this one has still.
+    /// Sessions that one daemon closed and the other has still.
     lost: usize,
     /// Writes that were compared.
     writes: usize,
@@ -296,6 +296,7 @@ fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
             pair.reconnect(who);
         }
         // With -v each says what it does with such a session.
+        11 if !pair.verbose && random.one_in(2) => dead(pair, who),
         11 if !pair.verbose => lost(pair, who, random),
         12 => {
             let second = *random.pick(&["dumb= .", "dummy=x y= .", ".", "request=x ."]);
@@ -360,6 +361,36 @@ fn lost(pair: &mut Pair, who: usize, random: &mut Random) {
     let wrong = *random.pick(&["dumb= .", "request=find_endp label=x .", "dummy= x= .", "."]);
     pair.send(who, &list(wrong), &[]);
     pair.reconnect(who);
+}
+
+/// A session whose other side has hung up, and one that is alive: the C
+/// daemon hands out the first, this one the second.
+fn dead(pair: &mut Pair, who: usize) {
+    pair.lost += 1;
+    let endp = format!("dead{}", pair.lost);
+    let (gone, alive) = (pair.files.len(), 0);
+    let (socket, other) = UnixStream::pair().expect("pair");
+    pair.files.push(socket);
+    drop(other);
+    let text = format!("request\0save_endp\0ttl\x00500\0label\0{endp}\0property\0p\0\0");
+    for file in [gone, alive] {
+        pair.send(who, text.as_bytes(), &[]);
+        pair.send(who, b"\0", &[file]);
+    }
+    pair.send(
+        who,
+        format!("request\0find_endp\0label\0{endp}\0\0").as_bytes(),
+        &[],
+    );
+    let found = [&mut pair.c, &mut pair.port].map(|side| {
+        side.send(who, &list("dummy= ."), &[]);
+        side.came(who)
+    });
+    let expected =
+        [gone, alive].map(|file| (b"\0".to_vec(), vec![sys::identity_of(&pair.files[file])]));
+    assert_eq!(found, expected, "the session found, C and here");
+    pair.send(who, &list("dummy= ."), &[]);
+    pair.files.truncate(gone);
 }
 
 /// A good request with something wrong in it, in one to three pieces.

@@ -5,9 +5,12 @@ mod harness;
 #[path = "model/naive.rs"]
 mod naive;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use harness::random::Random;
@@ -60,6 +63,8 @@ struct Both {
     real: ScacheMulti,
     naive: Naive,
     held: Vec<(Session, naive::Session)>,
+    /// The other sides of sessions, by age.
+    others: BTreeMap<u64, UnixStream>,
     start: Instant,
     now: u64,
     /// How often find_dest had fewer live endpoints than bindings to look at,
@@ -83,13 +88,15 @@ impl Both {
         match random.below(20) {
             // So many on their way are enough.
             5..8 | 12..15 if self.held.len() > 100 => {
-                let (real, _) = self.held.remove(0);
-                self.real.give_away(real);
+                self.give_away(0);
             }
             0..5 => {
-                let fd = OwnedFd::from(File::open("/dev/null").expect("a descriptor"));
-                self.naive
+                // So many descriptors are enough.
+                let (fd, other) = descriptor(self.others.len() < 100);
+                let age = self
+                    .naive
                     .save_endp(time + ttl, &endp, &prop, fd.as_raw_fd());
+                self.others.extend(other.map(|other| (age, other)));
                 self.real
                     .save_endp(life, endp.as_bytes(), prop.as_bytes(), fd, now);
             }
@@ -110,15 +117,60 @@ impl Both {
                 self.naive.give_back(naive);
             }
             17 if !self.held.is_empty() => {
-                let (real, _) = self.held.swap_remove(random.below(self.held.len()));
-                self.real.give_away(real);
+                self.give_away(random.below(self.held.len()));
             }
             18 if random.one_in(4) => {
                 let dropped = self.real.drop_nearest_session();
                 assert_eq!(dropped, self.naive.drop_nearest_session());
             }
+            19 => self.end_one(random),
             _ => self.expire(random.below(6)),
         }
+        self.settle();
+    }
+
+    fn give_away(&mut self, which: usize) {
+        let (real, naive) = self.held.swap_remove(which);
+        self.real.give_away(real);
+        self.closed(naive.age);
+    }
+
+    /// The other side of a session speaks or hangs up, if it can.
+    fn end_one(&mut self, random: &mut Random) {
+        let others = &self.others;
+        let Some(mut other) = self
+            .naive
+            .end_one(random.next() as usize, |age| others.get(&age))
+        else {
+            return;
+        };
+        match random.one_in(2) {
+            true => other.write_all(b"421 bye").expect("room"),
+            false => other.shutdown(Shutdown::Write).expect("a socket"),
+        }
+    }
+
+    /// What has become of sessions is the same, seen from their other sides.
+    fn settle(&mut self) {
+        assert_eq!(self.real.take_dead_count(), self.naive.take_dead_count());
+        for age in self.naive.take_ended() {
+            self.closed(age);
+        }
+    }
+
+    /// A session was closed, and nothing was said.
+    fn closed(&mut self, age: u64) {
+        let Some(mut other) = self.others.remove(&age) else {
+            return;
+        };
+        other.set_nonblocking(true).expect("fcntl");
+        let mut heard = Vec::new();
+        match other.read_to_end(&mut heard) {
+            // (What the other side said was not read.)
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            result => drop(result.expect("to be closed")),
+        }
+        assert_eq!(heard.escape_ascii().to_string(), "");
     }
 
     fn expire(&mut self, most: usize) {
@@ -157,10 +209,22 @@ impl Both {
         assert_eq!(self.real.next_deadline(), deadline);
         assert!(self.naive.is_sound());
         let held = self.held.iter().map(|(_, naive)| naive.fd);
-        let known: BTreeSet<i32> = self.naive.fds().into_iter().chain(held).collect();
+        let others = self.others.values().map(|other| other.as_raw_fd());
+        let fds = self.naive.fds().into_iter().chain(held);
+        let known: BTreeSet<i32> = fds.chain(others).collect();
         let open: BTreeSet<i32> = open_fds().difference(before).copied().collect();
         assert_eq!(open, known, "open descriptors and those of sessions");
     }
+}
+
+/// Something to keep: a socket and its other side, or something simpler.
+fn descriptor(socket: bool) -> (OwnedFd, Option<UnixStream>) {
+    if !socket {
+        let file = File::open("/dev/null").expect("a descriptor");
+        return (file.into(), None);
+    }
+    let (socket, other) = UnixStream::pair().expect("a pair");
+    (socket.into(), Some(other))
 }
 
 fn open_fds() -> BTreeSet<i32> {
@@ -189,6 +253,7 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
             real: ScacheMulti::default(),
             naive: Naive::default(),
             held: Vec::new(),
+            others: BTreeMap::new(),
             start: Instant::now(),
             now: 0,
             ways: [0, 0],

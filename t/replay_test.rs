@@ -101,6 +101,9 @@ fn wrong_descriptors_are_noticed() {
     spoilt("a< fd:one", "a< fd:two", "test.scn:15:");
     spoilt("a< fd:one", "a< .", "test.scn:15:");
     spoilt("close a\n", "close a\nheld:one\n", "test.scn:21:");
+    spoilt("held:two\n", "heard:one \"bye\"\n", "test.scn:17:");
+    spoilt("held:two\n", "hang-up:three\n", "test.scn:17:");
+    spoilt("held:two\n", "hold:two\n", "test.scn:17:");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! Destination names are bound to endpoint names; a destination is looked up
 //! by trying its endpoints in the order in which they were bound. Sessions and
 //! bindings end with their time to live, and the descriptor of a session is
-//! closed when the session ends.
+//! closed when the session ends. A session whose other side has hung up, or has
+//! said something, is dead: that is found out when it is its turn to be found,
+//! and then it is closed.
 //!
 //! The cache knows no clock: every call says what time it is. Saving and
 //! finding cost O(log n) at most in all that is cached; a destination is looked
@@ -12,8 +14,12 @@
 //! sessions, whichever are fewer.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
+
+mod session;
+
+pub use session::Session;
 
 use crate::msg_info;
 use crate::util::held_socket::close_at_once;
@@ -23,16 +29,6 @@ use crate::util::printable::printable;
 use crate::util::ring::{Link, Ring, RingMember};
 use crate::util::slab::Slab;
 use crate::util::timer::{TimerId, TimerQueue};
-
-/// A cached session: an open descriptor and what its owner said about it.
-#[derive(Debug)]
-pub struct Session {
-    fd: OwnedFd,
-    prop: Box<[u8]>,
-    endp: NameId,
-    timer: TimerId,
-    link: Link,
-}
 
 /// How much is cached. The original's `SCACHE_SIZE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +54,7 @@ pub struct ScacheMulti {
     bindings: Slab<Binding>,
     binding_index: BTreeMap<BindingKey, u32>,
     binding_timers: TimerQueue<u32>,
+    dead_count: u64,
 }
 
 /// The sessions of one endpoint, and its place among the live ones.
@@ -82,28 +79,6 @@ struct BindingKey {
     dest: NameId,
     endp: NameId,
     prop: NameId,
-}
-
-impl Session {
-    /// What its owner said about it.
-    pub fn prop(&self) -> &[u8] {
-        &self.prop
-    }
-}
-
-impl AsFd for Session {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl RingMember for Session {
-    fn link(&mut self) -> &mut Link {
-        &mut self.link
-    }
-    fn neighbours(&self) -> Link {
-        self.link
-    }
 }
 
 impl RingMember for Binding {
@@ -143,9 +118,10 @@ impl ScacheMulti {
         self.link_session(number);
     }
 
-    /// Takes the oldest session of an endpoint out: it belongs to the caller,
-    /// who says what became of it with [`ScacheMulti::give_back`] or
-    /// [`ScacheMulti::give_away`]. The original's `scache_multi_find_endp()`.
+    /// Takes out the oldest session of an endpoint that is not dead; those
+    /// before it are closed. It belongs to the caller, who says what became of
+    /// it with [`ScacheMulti::give_back`] or [`ScacheMulti::give_away`]. The
+    /// original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, label: &[u8], now: Instant) -> Option<Session> {
         let session = match self.names.find(label) {
             Some(endp) => self.take_session(endp, now),
@@ -211,7 +187,7 @@ impl ScacheMulti {
 
     /// Takes out the first session that any endpoint of a destination has, in
     /// the order in which they were bound, with the properties of the binding.
-    /// The original's `scache_multi_find_dest()`.
+    /// Dead ones before it are closed. The original's `scache_multi_find_dest()`.
     pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
         let Some(dest) = self
             .names
@@ -224,13 +200,16 @@ impl ScacheMulti {
             }
             return None;
         };
-        if let Some(number) = self.first_live_binding(dest, now) {
+        let mut tried = None;
+        while let Some(number) = self.first_live_binding(dest, now) {
+            self.log_bindings(dest, tried, Some(number));
             let key = self.bindings[number].key;
-            self.log_bindings_before(dest, Some(number));
-            let session = self.take_session(key.endp, now)?;
-            return Some((session, self.names.text(key.prop)));
+            if let Some(session) = self.take_session(key.endp, now) {
+                return Some((session, self.names.text(key.prop)));
+            }
+            tried = Some(number);
         }
-        self.log_bindings_before(dest, None);
+        self.log_bindings(dest, tried, None);
         if msg_verbose() > 0 {
             let label = printable(dest_label);
             msg_info!("scache_multi_find_dest: not found: dest_label={label}");
@@ -280,6 +259,12 @@ impl ScacheMulti {
         }
     }
 
+    /// How many sessions were found dead since this was asked last: ended by
+    /// the other side while they were cached.
+    pub fn take_dead_count(&mut self) -> u64 {
+        std::mem::take(&mut self.dead_count)
+    }
+
     /// How much is cached. The original's `scache_multi_size()`.
     pub fn size(&self) -> ScacheSize {
         ScacheSize {
@@ -293,11 +278,18 @@ impl ScacheMulti {
         loop {
             let number = self.endps.get(endp as usize)?.sessions.first()?;
             let session = self.remove_session(number)?;
-            if session.timer.deadline() > now {
-                self.log_found(&session);
+            let label = self.names.text(endp);
+            if session.timer.deadline() <= now {
+                self.drop_session(session);
+            } else if session.is_dead() {
+                session.log("scache_multi_find_endp: dead", label);
+                self.dead_count += 1;
+                self.drop_session(session);
+            } else {
+                session.log("scache_multi_find_endp: found", label);
+                session.log_leaves();
                 return Some(session);
             }
-            self.drop_session(session);
         }
     }
 
@@ -307,11 +299,9 @@ impl ScacheMulti {
         }
     }
 
-    /// The original's `scache_multi_drop_endp()`.
     fn drop_session(&mut self, session: Session) {
-        log_drop_endp(&session.prop, session.fd.as_raw_fd());
         self.release_name(session.endp);
-        close_at_once(session.fd);
+        session.drop_endp();
     }
 
     fn remove_first_session(&mut self) -> Option<Session> {
@@ -473,23 +463,15 @@ impl ScacheMulti {
         }
     }
 
-    fn log_found(&self, session: &Session) {
+    /// Logs that there is nothing behind these bindings of a destination, from
+    /// one to the one before another.
+    fn log_bindings(&self, dest: NameId, from: Option<u32>, end: Option<u32>) {
         if msg_verbose() > 0 {
-            let label = printable(self.names.text(session.endp));
-            let (prop, fd) = (printable(&session.prop), session.fd.as_raw_fd());
-            msg_info!(
-                "scache_multi_find_endp: found: endp_label={label} -> endp_prop={prop} fd={fd}"
-            );
-            log_drop_endp(&session.prop, -1);
-        }
-    }
-
-    fn log_bindings_before(&self, dest: NameId, end: Option<u32>) {
-        if msg_verbose() > 0 {
-            for number in self
+            let these = self
                 .bindings_of(dest)
-                .take_while(|&number| Some(number) != end)
-            {
+                .skip_while(|&number| from.is_some_and(|from| number != from))
+                .take_while(|&number| Some(number) != end);
+            for number in these {
                 log_no_endpoint(self.names.text(self.bindings[number].key.endp));
             }
         }
@@ -500,14 +482,5 @@ fn log_no_endpoint(label: &[u8]) {
     if msg_verbose() > 0 {
         let label = printable(label);
         msg_info!("scache_multi_find_endp: no endpoint cache: endp_label={label}");
-    }
-}
-
-fn log_drop_endp(prop: &[u8], fd: i32) {
-    if msg_verbose() > 0 {
-        msg_info!(
-            "scache_multi_drop_endp: endp_prop={} fd={fd}",
-            printable(prop)
-        );
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of sessions that nobody fetches.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
 use crate::harness::client::list;
@@ -90,4 +90,37 @@ fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come
         assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
         wait_for_fds(&daemon, before);
     }
+}
+
+#[test]
+fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
+    let daemon = setup().option("-v").start().expect("start");
+    let mut client = connect(&daemon);
+    ask(
+        &mut client,
+        "request=save_dest ttl=100 label=d property=q label=e .",
+    );
+    let (file, other) = session();
+    save(&mut client, 100, "e", "p", &file);
+    drop(file);
+    other.shutdown(Shutdown::Write).expect("shutdown");
+    let reply = ask(&mut client, "request=find_dest label=d .");
+    assert_eq!(reply, list("status=2 property= property= ."));
+    closed(&other);
+    drop(client);
+    let log = daemon.end().expect("end").log;
+    let told: Vec<&str> = log
+        .iter()
+        .filter_map(|line| line.split_once("scache_multi_"))
+        .map(|(_, what)| what.split(" fd=").next().unwrap_or(what))
+        .collect();
+    assert_eq!(
+        told[told.len() - 4..],
+        [
+            "find_endp: dead: endp_label=e -> endp_prop=p",
+            "drop_endp: endp_prop=p",
+            "find_endp: no endpoint cache: endp_label=e",
+            "find_dest: not found: dest_label=d",
+        ]
+    );
 }

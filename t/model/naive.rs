@@ -9,6 +9,8 @@ pub struct Session {
     pub endp: String,
     pub prop: String,
     pub fd: i32,
+    /// The other side has spoken or hung up.
+    pub dead: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -27,6 +29,9 @@ pub struct Naive {
     clock: u64,
     sessions: Vec<Session>,
     bindings: Vec<Binding>,
+    /// The ages of sessions that were closed.
+    ended: Vec<u64>,
+    dead_count: u64,
 }
 
 impl Naive {
@@ -35,7 +40,8 @@ impl Naive {
         self.clock
     }
 
-    pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) {
+    /// Adds a session; its age.
+    pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) -> u64 {
         let (age, endp, prop) = (self.tick(), endp.into(), prop.into());
         self.sessions.push(Session {
             age,
@@ -43,15 +49,28 @@ impl Naive {
             endp,
             prop,
             fd,
+            dead: false,
         });
+        age
+    }
+
+    /// Lets one of the sessions die whose other side is known; the other side.
+    pub fn end_one<T>(&mut self, which: usize, other: impl Fn(u64) -> Option<T>) -> Option<T> {
+        let count = self.sessions.len().max(1);
+        let session = self.sessions.get_mut(which % count)?;
+        let other = other(session.age).filter(|_| !session.dead)?;
+        session.dead = true;
+        Some(other)
     }
 
     pub fn find_endp(&mut self, endp: &str, now: u64) -> Option<Session> {
         while let Some(at) = self.sessions.iter().position(|s| s.endp == endp) {
             let session = self.sessions.remove(at);
-            if session.deadline > now {
+            if session.deadline > now && !session.dead {
                 return Some(session);
             }
+            self.dead_count += u64::from(session.deadline > now);
+            self.ended.push(session.age);
         }
         None
     }
@@ -87,8 +106,9 @@ impl Naive {
         {
             let holds = |s: &Session| s.endp == binding.endp && s.deadline > now;
             if self.sessions.iter().any(holds) {
-                let session = self.find_endp(&binding.endp, now)?;
-                return Some((session, binding.prop.clone()));
+                if let Some(session) = self.find_endp(&binding.endp, now) {
+                    return Some((session, binding.prop.clone()));
+                }
             }
         }
         None
@@ -106,7 +126,7 @@ impl Naive {
                 .min();
             match session.into_iter().chain(binding).min() {
                 Some((deadline, 0, age)) if deadline <= now => {
-                    self.sessions.retain(|s| s.age != age);
+                    self.end(age);
                 }
                 Some((deadline, _, renewed)) if deadline <= now => {
                     self.bindings.retain(|b| b.renewed != renewed);
@@ -127,9 +147,21 @@ impl Naive {
 
     pub fn drop_nearest_session(&mut self) -> bool {
         let nearest = self.sessions.iter().map(|s| (s.deadline, s.age)).min();
-        self.sessions
-            .retain(|s| Some((s.deadline, s.age)) != nearest);
-        nearest.is_some()
+        nearest.inspect(|&(_, age)| self.end(age)).is_some()
+    }
+
+    fn end(&mut self, age: u64) {
+        self.sessions.retain(|s| s.age != age);
+        self.ended.push(age);
+    }
+
+    /// The ages of sessions that were closed since this was asked last.
+    pub fn take_ended(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub fn take_dead_count(&mut self) -> u64 {
+        std::mem::take(&mut self.dead_count)
     }
 
     /// Destinations, endpoints, sessions; and whether `dest` has more bindings

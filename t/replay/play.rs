@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::pair::{Fate, Pair};
 use super::script::{Act, Received, Script, Step};
 use super::text;
 use crate::harness::client::{Client, Item, PATIENCE};
@@ -78,13 +79,6 @@ struct Peer {
     outgoing: Vec<u8>,
     /// The inode of the daemon's end, if that could be found out.
     accepted: Option<u64>,
-}
-
-/// A descriptor of the transcript: one end of a socket pair, which travels,
-/// and the other, which tells when the first has gone.
-struct Pair {
-    identity: (u64, u64),
-    watch: UnixStream,
 }
 
 struct Player {
@@ -184,8 +178,7 @@ impl Player {
             }
             Act::Receive(name, wanted) => self.receive(step.line, name, wanted),
             Act::Close(name) => self.close(step.line, name),
-            Act::Closed(name) => self.closed(step.line, name),
-            Act::Held(name) => self.held(step.line, name),
+            Act::Fate(name, fate) => self.meet(step.line, name, fate),
             Act::Await(text) => self.await_log(step.line, text),
             Act::Connect(name) => self.connect(name).map_err(fail),
             Act::SendFds(name, fds, bytes) => self.send_fds(name, fds, bytes).map_err(fail),
@@ -293,15 +286,9 @@ impl Player {
     fn send_fds(&mut self, name: &str, fds: &[String], bytes: &[u8]) -> io::Result<()> {
         let mut travelling = Vec::new();
         for fd in fds {
-            let (ours, theirs) = UnixStream::pair()?;
-            self.pairs.insert(
-                fd.clone(),
-                Pair {
-                    identity: sys::identity_of(&theirs),
-                    watch: ours,
-                },
-            );
-            travelling.push(theirs);
+            let (travels, pair) = Pair::new()?;
+            self.pairs.insert(fd.clone(), pair);
+            travelling.push(travels);
         }
         let borrowed: Vec<_> = travelling.iter().map(|fd| fd.as_fd()).collect();
         let peer = self
@@ -339,11 +326,7 @@ impl Player {
             Item::End => "end".to_string(),
             Item::Nothing => "silence".to_string(),
             Item::Fd(fd) => {
-                let identity = sys::identity_of(&fd);
-                let known = self
-                    .pairs
-                    .iter()
-                    .find(|(_, pair)| pair.identity == identity);
+                let known = self.pairs.iter().find(|(_, pair)| pair.is(&fd));
                 format!("fd:{}", known.map_or("?", |(name, _)| name))
             }
         }
@@ -413,31 +396,13 @@ impl Player {
         }
     }
 
-    fn watch(&mut self, line: usize, name: &str) -> Result<&mut UnixStream, Failure> {
+    /// What becomes of a descriptor, or should have.
+    fn meet(&mut self, line: usize, name: &str, fate: &Fate) -> Result<(), Failure> {
         let pair = self.pairs.get_mut(name);
-        pair.map(|pair| &mut pair.watch)
-            .ok_or_else(|| Failure::new(line, format!("no fd:{name}")))
-    }
-
-    fn closed(&mut self, line: usize, name: &str) -> Result<(), Failure> {
-        let watch = self.watch(line, name)?;
-        let ended = sys::readable(watch.as_fd(), Instant::now() + PATIENCE)
-            .and_then(|ready| Ok(ready && watch.read(&mut [0])? == 0));
-        match ended {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::differs(
-                line,
-                format!("closed:{name}"),
-                "still open",
-            )),
-            Err(error) => Err(Failure::new(line, error)),
-        }
-    }
-
-    fn held(&mut self, line: usize, name: &str) -> Result<(), Failure> {
-        match sys::readable(self.watch(line, name)?.as_fd(), Instant::now()) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(Failure::differs(line, format!("held:{name}"), "closed")),
+        let pair = pair.ok_or_else(|| Failure::new(line, format!("no fd:{name}")))?;
+        match pair.meet(fate) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(came)) => Err(Failure::differs(line, format!("{fate:?}"), came)),
             Err(error) => Err(Failure::new(line, error)),
         }
     }

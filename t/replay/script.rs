@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::pair::Fate;
 use super::text;
 use crate::harness::kind::Kind;
 use crate::harness::version::Versions;
@@ -37,10 +38,8 @@ pub enum Act {
     Deaf(String),
     /// `ready a`: something has come for it; it is not read yet.
     Ready(String),
-    /// `closed:one`: nobody has that descriptor any more.
-    Closed(String),
-    /// `held:one`: somebody still has it.
-    Held(String),
+    /// `closed:one`, `held:one` ...: what becomes of a descriptor.
+    Fate(String, Fate),
     /// `await TEXT`: a line with this is logged.
     Await(String),
     /// `sleep 1.5`: time passes.
@@ -191,11 +190,9 @@ fn act(word: &str, rest: &str) -> Result<Act, String> {
     if let Some(client) = word.strip_suffix('<') {
         return received(rest).map(|received| Act::Receive(client.to_string(), received));
     }
-    if let Some(fd) = word.strip_prefix("closed:") {
-        return Ok(Act::Closed(fd.to_string()));
-    }
-    if let Some(fd) = word.strip_prefix("held:") {
-        return Ok(Act::Held(fd.to_string()));
+    if let Some((fate, fd)) = word.split_once(':') {
+        let fate = Fate::parse(fate, rest).ok_or(format!("unknown statement: {word} {rest}"))?;
+        return Ok(Act::Fate(fd.to_string(), fate?));
     }
     Ok(match word {
         "connect" => Act::Connect(name()),
