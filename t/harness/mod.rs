@@ -8,6 +8,8 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod ask;
+pub mod built_in;
 pub mod client;
 pub mod daemon;
 pub mod directory;

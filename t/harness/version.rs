@@ -1,13 +1,9 @@
 //! Versions of Postfix: which one a program is of, and for which ones an
 //! expectation holds.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::process::Command;
-use std::time::SystemTime;
 
-use super::directory::Directory;
+use super::ask::ask;
 
 /// A version, as far as expectations depend on it: its first two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,30 +27,11 @@ impl Version {
     /// What the program itself says: its log, which begins each line with
     /// `$mail_version`, has statistics after a lookup.
     pub fn of(binary: &Path) -> Version {
-        let said = Version::ask(binary);
+        let said = ask(binary, "syslog_name=$mail_version");
         let version = said.as_deref().unwrap_or_default().split('/').next();
         version.and_then(Version::parse).unwrap_or_else(|| {
             panic!("what version is {}? It says {said:?}", binary.display());
         })
-    }
-
-    fn ask(binary: &Path) -> io::Result<String> {
-        let directory = Directory::new()?;
-        let main_cf = directory.path().join("main.cf");
-        fs::write(&main_cf, "mail_owner = daemon\n")?;
-        // The C daemon waits until the file is a little older.
-        let file = File::options().write(true).open(&main_cf)?;
-        file.set_modified(SystemTime::UNIX_EPOCH)?;
-        let request = directory.path().join("request");
-        fs::write(&request, "request\0find_endp\0label\0version\0\0")?;
-        let output = Command::new(binary)
-            .args(["-V", "-S", "-o", "syslog_name=$mail_version", "-o"])
-            .arg(format!("queue_directory={}", directory.path().display()))
-            .env_clear()
-            .env("MAIL_CONFIG", directory.path())
-            .stdin(File::open(request)?)
-            .output()?;
-        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 

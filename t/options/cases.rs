@@ -191,7 +191,7 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
     })
 }
 
-/// Writes a table, with what `original` says for each case, or as it was.
+/// Writes a table, with what `original` says where that is new, or as it was.
 pub fn format(items: &[Item], mut original: impl FnMut(&Case) -> Option<Vec<String>>) -> String {
     let mut text = String::new();
     for item in items {

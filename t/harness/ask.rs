@@ -1,0 +1,30 @@
+//! Asks a program under test about itself: what it logs depends on options.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use super::directory::Directory;
+
+/// Runs a program with one -o, for one lookup, which makes statistics; all
+/// that it logs.
+pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
+    let directory = Directory::new()?;
+    let main_cf = directory.path().join("main.cf");
+    fs::write(&main_cf, "mail_owner = daemon\n")?;
+    // The C daemon waits until the file is a little older.
+    let file = File::options().write(true).open(&main_cf)?;
+    file.set_modified(SystemTime::UNIX_EPOCH)?;
+    let request = directory.path().join("request");
+    fs::write(&request, "request\0find_endp\0label\0version\0\0")?;
+    let output = Command::new(binary)
+        .args(["-V", "-S", "-o", option, "-o"])
+        .arg(format!("queue_directory={}", directory.path().display()))
+        .env_clear()
+        .env("MAIL_CONFIG", directory.path())
+        .stdin(File::open(request)?)
+        .output()?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}

@@ -1,0 +1,45 @@
+//! What is compiled into a program under test, by its Postfix names.
+
+use std::path::Path;
+
+use super::ask::ask;
+
+/// What the builder of a package chooses, and a test may have to expect.
+const NAMES: [&str; 9] = [
+    "command_directory",
+    "daemon_directory",
+    "data_directory",
+    "default_privs",
+    "mail_release_date",
+    "mail_version",
+    "meta_directory",
+    "setgid_group",
+    "shlib_directory",
+];
+
+/// The values, in the order of [`NAMES`].
+#[derive(Clone, Debug)]
+pub struct BuiltIn(Vec<String>);
+
+impl BuiltIn {
+    /// Those of a program, which tells them in a message about a bad value.
+    pub fn of(binary: &Path) -> BuiltIn {
+        const BAD_VALUE: &str = "bad time value or unit: x";
+        let values = NAMES.map(|name| format!("${name}")).join("|");
+        let said = ask(binary, &format!("connection_cache_ttl_limit=x{values}"));
+        let said = said.unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        let values = said.lines().find_map(|line| line.split_once(BAD_VALUE));
+        let values = values.unwrap_or_else(|| panic!("what is compiled in? It says {said}"));
+        let values: Vec<String> = values.1.split('|').map(str::to_string).collect();
+        assert_eq!(values.len(), NAMES.len(), "{values:?}");
+        BuiltIn(values)
+    }
+
+    /// Puts values for names in pointed brackets: `<mail_version>`.
+    pub fn fill_in(&self, text: &str) -> String {
+        let pairs = NAMES.iter().zip(&self.0);
+        pairs.fold(text.to_string(), |text, (name, value)| {
+            text.replace(&format!("<{name}>"), value)
+        })
+    }
+}
