@@ -57,7 +57,7 @@ enum State {
     /// find_*: the session, to the client.
     Send(HandOver),
     /// find_*: the client's word that it has the session.
-    Taken(&'static str),
+    Taken(HandOver),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,7 @@ impl Scache {
             State::Descriptor => self.receive_session(scan, stream, turn),
             State::Ready(hand_over) => return self.await_ready(hand_over, scan, stream),
             State::Send(hand_over) => return self.send_session(hand_over, stream),
-            State::Taken(service) => self.await_taken(service, scan, stream),
+            State::Taken(hand_over) => return self.await_taken(hand_over, scan, stream),
         };
         next.ok_or((state, Wait::Input))
     }
@@ -288,7 +288,7 @@ impl Scache {
     }
 
     // The rest of find_endp and find_dest: a handshake, the session, another
-    // handshake. Up to the moment it has been sent the session is ours.
+    // handshake. Up to that the session is ours, unless the client may have it.
 
     fn await_ready(
         &mut self,
@@ -305,11 +305,7 @@ impl Scache {
 
     fn send_session(&mut self, hand_over: HandOver, stream: &mut Stream) -> Step {
         match unix_send_fd(stream.as_fd(), hand_over.session.as_fd()) {
-            Ok(()) => {
-                self.handed -= 1;
-                self.cache.give_away(hand_over.session);
-                Ok(State::Taken(hand_over.service))
-            }
+            Ok(()) => Ok(State::Taken(hand_over)),
             Err(err) if is_temporary(&err) => Err((State::Send(hand_over), Wait::Output)),
             Err(err) => Ok(self.send_failed(hand_over, strerror(&err))),
         }
@@ -324,14 +320,25 @@ impl Scache {
 
     fn await_taken(
         &mut self,
-        service: &'static str,
+        hand_over: HandOver,
         scan: &mut AttrScan,
         stream: &mut Stream,
-    ) -> Option<State> {
-        if !scan_dummy(scan, stream)? {
-            warn_not_sent(service, &no_dummy_reason(stream));
+    ) -> Step {
+        match scan_dummy(scan, stream) {
+            None => return Err((State::Taken(hand_over), Wait::Input)),
+            Some(true) => {}
+            Some(false) if is_reset(stream) => {
+                return Ok(self.send_failed(hand_over, no_dummy_reason(stream)));
+            }
+            Some(false) => warn_not_sent(hand_over.service, &no_dummy_reason(stream)),
         }
-        Some(State::Request)
+        Ok(self.sent(hand_over))
+    }
+
+    fn sent(&mut self, hand_over: HandOver) -> State {
+        self.handed -= 1;
+        self.cache.give_away(hand_over.session);
+        State::Request
     }
 
     /// The time to live that a client asked for, within the limit.
@@ -413,8 +420,14 @@ impl MultiService for Scache {
     }
 
     fn disconnected(&mut self, client: Client) {
-        if let State::Ready(hand_over) | State::Send(hand_over) = client.state {
-            self.send_failed(hand_over, NO_ERROR.to_string());
+        match client.state {
+            State::Ready(hand_over) | State::Send(hand_over) => {
+                self.send_failed(hand_over, NO_ERROR.to_string());
+            }
+            State::Taken(hand_over) => {
+                self.sent(hand_over);
+            }
+            _ => {}
         }
     }
 
@@ -463,6 +476,12 @@ fn prop(text: &[u8]) -> SendAttr<'_> {
 /// Whether an empty list came, as it should; nothing when it is not all there.
 fn scan_dummy(scan: &mut AttrScan, stream: &mut Stream) -> Option<bool> {
     Some(scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_DUMMY)], AttrFlag::Strict)? == 1)
+}
+
+/// Whether the client has gone without having read all that was sent to it.
+fn is_reset(stream: &Stream) -> bool {
+    let error = stream.error().and_then(|error| error.raw_os_error());
+    error == Some(libc::ECONNRESET)
 }
 
 fn no_dummy_reason(stream: &Stream) -> String {

@@ -8,6 +8,10 @@
 //! said something, is dead: that is found out when it is its turn to be found,
 //! and then it is closed.
 //!
+//! A session that was found is out of the cache but still ours: it changes
+//! hands when its new owner has confirmed that it has come, or has left having
+//! read everything that was sent to it. Until then it can go back.
+//!
 //! The cache knows no clock: every call says what time it is. Saving and
 //! finding cost O(log n) at most in all that is cached; a destination is looked
 //! up in the time it takes to walk its bindings or the endpoints that have
@@ -145,7 +149,7 @@ impl ScacheMulti {
         self.link_session(number);
     }
 
-    /// Closes our side of a session that has another owner now.
+    /// Closes our side of a session that has changed hands.
     pub fn give_away(&mut self, session: Session) {
         self.release_name(session.endp);
     }

@@ -1,5 +1,6 @@
 //! The cache as protocol.md would have it and nobody would build it: two
-//! lists, searched from end to end. Times are milliseconds.
+//! lists, searched from end to end. Times are milliseconds. A session that was
+//! found is nobody's until it is given back or given away, when it changes hands.
 
 /// A session; `fd` tells it from others while it is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
