@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::global::mail_params::ScacheParams;
 use crate::global::mail_proto::*;
 use crate::global::scache_multi::{ScacheMulti, Session};
-use crate::master::clients::{MultiService, Turn, Wait};
+use crate::master::multi_service::{MultiService, Turn, Wait};
 use crate::msg_warn;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
@@ -372,6 +372,8 @@ impl MultiService for Scache {
 
     fn service(&mut self, client: &mut Client, stream: &mut Stream, turn: Turn) -> Wait {
         loop {
+            // The last word of a request and the next request are one piece.
+            let is_last_word = matches!(client.state, State::Taken(_));
             let state = std::mem::take(&mut client.state);
             match self.scache_service(state, &mut client.scan, stream, turn) {
                 Ok(state) => client.state = state,
@@ -394,6 +396,9 @@ impl MultiService for Scache {
             }
             if is_done && !stream.has_unread() {
                 return Wait::Request;
+            }
+            if is_done && !is_last_word {
+                return Wait::Nothing;
             }
         }
     }

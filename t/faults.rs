@@ -3,6 +3,8 @@
 
 #[path = "faults/end.rs"]
 mod end;
+#[path = "faults/flood.rs"]
+mod flood;
 #[path = "faults/hand_over.rs"]
 mod hand_over;
 mod harness;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use harness::client::list;
 use scache::global::mail_params::ScacheParams;
-use scache::master::clients::{MultiService, Turn, Wait};
+use scache::master::multi_service::{MultiService, Turn, Wait};
 use scache::scache::{Client, Scache};
 use scache::util::stream::Stream;
 use scache::util::unix_recv_fd::unix_recv_fd;

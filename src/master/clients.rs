@@ -5,6 +5,7 @@
 //! in here waits for a client: what is half done is kept with the client, and
 //! `ipc_timeout` limits how long it may stay so. At the end it is finished.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
+use super::multi_service::{MultiService, Turn, Wait};
 use crate::util::event::{EventTag, Events};
 use crate::util::msg::msg_verbose;
 use crate::util::poll_fd::read_wait;
@@ -23,59 +25,6 @@ use crate::util::strerror::strerror;
 use crate::util::timer::{TimerId, TimerQueue};
 use crate::util::watchdog::Watchdog;
 use crate::{msg_error, msg_info, msg_warn};
-
-/// What a client has to do before the service can go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Send the next request; nothing is half done.
-    Request,
-    /// Send the rest.
-    Input,
-    /// Take what is written to it.
-    Output,
-}
-
-/// What the service may know about the moment at which it is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// The time.
-    pub now: Instant,
-    /// How many descriptors may still be opened.
-    pub free_fds: usize,
-}
-
-/// A service for many clients.
-pub trait MultiService {
-    /// What is remembered of one client.
-    type Client: Default;
-
-    /// A client has connected.
-    fn connected(&mut self, stream: &mut Stream);
-
-    /// A client can go on: does as much as can be done without waiting.
-    fn service(&mut self, client: &mut Self::Client, stream: &mut Stream, turn: Turn) -> Wait;
-
-    /// A client took longer than `ipc_timeout` for what it had to do.
-    fn timeout(&mut self, client: &mut Self::Client, stream: &mut Stream, turn: Turn) -> Wait;
-
-    /// A client has gone.
-    fn disconnected(&mut self, client: Self::Client);
-
-    /// How many descriptors the service holds.
-    fn descriptors(&self) -> usize;
-
-    /// Gives up the descriptor that can best be spared; false when there is none.
-    fn make_room(&mut self) -> bool;
-
-    /// When [`MultiService::timers`] is to be called next.
-    fn next_deadline(&self) -> Option<Instant>;
-
-    /// Does what is due, or some of it.
-    fn timers(&mut self, now: Instant);
-
-    /// The process ends.
-    fn exit(&mut self);
-}
 
 /// What the event loop wants to know of main.cf and of the system.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +60,8 @@ pub struct Clients<S: MultiService> {
     door: Door,
     clients: Slab<Client<S::Client>>,
     room: Room,
+    /// Those that can go on, in the order of their turns.
+    ready: VecDeque<u32>,
     timeouts: TimerQueue<u32>,
     idle_deadline: Option<Instant>,
     /// How many descriptors belong neither to clients nor to the service.
@@ -144,6 +95,9 @@ pub(super) enum Tag {
 /// of those that there are.
 const SERVICE_FDS: usize = 8;
 
+/// How many clients that took too long are looked at in one round.
+const LATE_MOST: usize = 100;
+
 /// How long the requests that have begun may take when the process ends: all
 /// is over within a second.
 const FINISH_TIME: Duration = Duration::from_millis(900);
@@ -175,6 +129,7 @@ impl<S: MultiService> Clients<S> {
             door,
             clients: Slab::default(),
             room: Room::default(),
+            ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
             idle_deadline: None,
             own_fds,
@@ -188,7 +143,7 @@ impl<S: MultiService> Clients<S> {
         let mut now = Instant::now();
         self.idle_deadline = Some(now + self.limits.max_idle);
         let end = loop {
-            let deadline = self.next_deadline();
+            let deadline = self.next_deadline(now);
             now = self.wait(deadline, now, watchdog)?;
             let is_due = deadline.is_some_and(|deadline| deadline <= now);
             if let Err(end) = self.round(now, is_due) {
@@ -237,7 +192,7 @@ impl<S: MultiService> Clients<S> {
             }
         }
         while !self.clients.is_empty() && now < until {
-            let deadline = self.next_deadline().map_or(until, |due| due.min(until));
+            let deadline = self.next_deadline(now).map_or(until, |due| due.min(until));
             now = self.wait(Some(deadline), now, watchdog)?;
             let _ = self.round(now, deadline <= now);
         }
@@ -246,8 +201,10 @@ impl<S: MultiService> Clients<S> {
 
     /// What is ready comes before what is late: after this process has been
     /// stopped for a while, a client that has long done its part is not late.
-    /// Timers are looked at when one was due.
+    /// Timers are looked at when one was due. Whatever there is to do, a round
+    /// does a limited piece of it, so that nobody waits for long.
     fn round(&mut self, now: Instant, is_due: bool) -> Result<(), End> {
+        let turns = self.ready.len();
         if is_due {
             self.service.timers(now);
         }
@@ -259,10 +216,19 @@ impl<S: MultiService> Clients<S> {
                 Tag::Client(number) => self.with_room(number, now, Self::client_ready)?,
             }
         }
+        for _ in 0..turns {
+            let Some(number) = self.ready.pop_front() else {
+                break;
+            };
+            self.with_room(number, now, Self::client_turn)?;
+        }
         if !is_due {
             return Ok(());
         }
-        while let Some(number) = self.timeouts.pop_due(now) {
+        for _ in 0..LATE_MOST {
+            let Some(number) = self.timeouts.pop_due(now) else {
+                break;
+            };
             self.with_room(number, now, Self::client_late)?;
         }
         if self.door.closed_until().is_some_and(|until| until <= now) {
@@ -274,7 +240,10 @@ impl<S: MultiService> Clients<S> {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return Some(now);
+        }
         let deadlines = [
             self.service.next_deadline(),
             self.timeouts.first_deadline(),
@@ -371,6 +340,7 @@ impl<S: MultiService> Clients<S> {
                 }
             }
             Wait::Input => client.stream.set_readable(),
+            Wait::Nothing => return Ok(()),
             Wait::Output => {
                 client.stream.fflush();
                 if client.stream.has_unwritten() {
@@ -378,6 +348,18 @@ impl<S: MultiService> Clients<S> {
                 }
             }
         }
+        let wait = self
+            .service
+            .service(&mut client.state, &mut client.stream, turn);
+        self.served(number, wait, now)
+    }
+
+    /// A client has its turn to go on with what it has sent.
+    fn client_turn(&mut self, number: u32, now: Instant) -> Result<(), End> {
+        let turn = self.turn(now);
+        let Some(client) = self.clients.get_mut(number) else {
+            return Ok(());
+        };
         let wait = self
             .service
             .service(&mut client.state, &mut client.stream, turn);
@@ -419,6 +401,9 @@ impl<S: MultiService> Clients<S> {
                 return Ok(());
             }
             told.map_err(|_| End::MasterGone)?;
+        } else if wait == Wait::Nothing {
+            client.deadline = None;
+            self.ready.push_back(number);
         } else {
             let deadline = now + self.limits.ipc_timeout;
             client.deadline = Some(deadline);
@@ -428,7 +413,7 @@ impl<S: MultiService> Clients<S> {
         }
         let interest = match wait {
             Wait::Output => Interest::Write,
-            Wait::Request | Wait::Input => Interest::Read,
+            Wait::Request | Wait::Input | Wait::Nothing => Interest::Read,
         };
         if client.interest != interest {
             client.interest = interest;

@@ -4,4 +4,5 @@ pub mod clients;
 mod door;
 pub mod master_proto;
 pub mod multi_server;
+pub mod multi_service;
 pub mod options;

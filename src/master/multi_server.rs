@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use std::process::{exit, Command};
 use std::time::Instant;
 
-use super::clients::{Clients, Limits, MultiService, Turn, Wait};
+use super::clients::{Clients, Limits};
 use super::master_proto::{
     MasterPipe, MASTER_FLOW_READ, MASTER_FLOW_WRITE, MASTER_LISTEN_FD, MASTER_STATUS_FD,
 };
+use super::multi_service::{MultiService, Turn, Wait};
 use super::options::{generation, Environment, Options, WITH_VALUE};
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{build, mail_params_init, MailParams};
@@ -184,21 +185,22 @@ fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let mut stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
     let mut client = S::Client::default();
-    loop {
+    let mut wait = Wait::Input;
+    while wait != Wait::Request && stream.ended() != Some(NoInput::Timeout) {
+        let mut is_ready = true;
+        if wait != Wait::Nothing {
+            is_ready = read_wait(stream.as_fd(), params.ipc_timeout)
+                .map_err(|err| format!("read_wait: {}", strerror(&err)))?;
+            stream.set_readable();
+        }
         let turn = Turn {
             now: Instant::now(),
             free_fds: usize::MAX,
         };
-        stream.set_readable();
-        let ready = read_wait(stream.as_fd(), params.ipc_timeout)
-            .map_err(|err| format!("read_wait: {}", strerror(&err)))?;
-        let wait = match ready {
+        wait = match is_ready {
             true => service.service(&mut client, &mut stream, turn),
             false => service.timeout(&mut client, &mut stream, turn),
         };
-        if wait == Wait::Request || stream.ended() == Some(NoInput::Timeout) {
-            break;
-        }
     }
     service.exit();
     Ok(())

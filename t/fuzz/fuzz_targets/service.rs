@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use scache::global::generation::Generation;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
-use scache::master::clients::{MultiService, Turn, Wait};
+use scache::master::multi_service::{MultiService, Turn, Wait};
 use scache::scache::{Client, Scache};
 use scache::util::stream::Stream;
 use scache::util::unix_send_fd::unix_send_fd;
@@ -113,7 +113,10 @@ impl World {
     }
 
     fn served(&mut self, who: usize) {
-        let conn = self.conns[who].as_ref().expect("connected");
+        let conn = self.conns[who].as_mut().expect("connected");
+        while conn.wait == Wait::Nothing {
+            conn.wait = self.service.service(&mut conn.state, &mut conn.stream, turn(self.now));
+        }
         if conn.wait != Wait::Output {
             assert!(!conn.stream.has_unwritten(), "nobody will write it");
         }
