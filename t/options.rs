@@ -284,6 +284,9 @@ impl Run {
         if !isolated && (case.with_syslog || !case.passwd.is_empty()) {
             return Some("a /dev/log or /etc/passwd of its own, which takes root");
         }
+        if !isolated && case.hostname.is_some() {
+            return Some("a host name of its own, which takes root");
+        }
         if case.on_a_terminal && !Path::new("/usr/bin/script").exists() {
             return Some("a terminal, which takes script(1)");
         }
@@ -341,9 +344,16 @@ impl Run {
     }
 
     fn command(&self, case: &Case, dir: &Path) -> Command {
+        const RENAMED: &str = "echo \"$0\" >/proc/sys/kernel/hostname && exec \"$@\"";
         let version = self.program.arguments(&case.versions).unwrap_or_default();
         let args = case.args.iter().map(|arg| os(self.real(arg, dir)));
         let args = version.into_iter().map(OsString::from).chain(args);
+        if let Some(name) = &case.hostname {
+            let mut command = Command::new("unshare");
+            command.args(["--uts", "sh", "-c", RENAMED, name]);
+            command.arg(&self.binary).args(args);
+            return command;
+        }
         if !case.on_a_terminal {
             let mut command = Command::new(&self.binary);
             command.args(args);

@@ -10,6 +10,10 @@ const VALID_HOSTNAME_LEN: usize = 255;
 /// with single dots between them, not all numeric, at most 255 in all. When
 /// it is not, the log says why.
 pub fn valid_hostname(name: &[u8]) -> bool {
+    if name.is_empty() {
+        msg_warn!("valid_hostname: empty hostname");
+        return false;
+    }
     let head = printable(&name[..name.len().min(100)]);
     let mut label_length = 0;
     let mut numeric = true;

@@ -46,6 +46,8 @@ pub struct Case {
     pub with_syslog: bool,
     /// So is what goes to this socket in queue/public.
     pub postlog: Option<String>,
+    /// What the machine is called, if that matters.
+    pub hostname: Option<String>,
     /// Lines that /etc/passwd must have.
     pub passwd: Vec<String>,
     /// Which versions of Postfix do this.
@@ -123,6 +125,8 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
         case.postlog = Some(name.to_string());
     } else if let Some(line) = text.strip_prefix("passwd: ") {
         case.passwd.push(line.to_string());
+    } else if let Some(name) = text.strip_prefix("host name:") {
+        case.hostname = Some(name.trim_start().to_string());
     } else if text.starts_with("differs: ") {
         case.differs = true;
     } else {
@@ -183,6 +187,7 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
         on_a_terminal: false,
         with_syslog: false,
         postlog: None,
+        hostname: None,
         passwd: Vec::new(),
         versions: Versions::default(),
         differs: false,
