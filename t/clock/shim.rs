@@ -4,42 +4,29 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 
-use crate::harness::directory::Directory;
+use crate::harness::interposed::Interposed;
 
 /// The library and the file that says what time it is, in a directory of their
 /// own. It is off by nothing at first.
-pub struct Shim(Directory);
+pub struct Shim(Interposed);
 
 impl Shim {
     /// Builds the library. Nothing without a C compiler.
     pub fn build() -> Option<Shim> {
-        let shim = Shim(Directory::new().expect("a directory"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/t/clock/wall_clock.c");
-        let mut cc = Command::new("cc");
-        cc.args([
-            "-shared",
-            "-fPIC",
-            "-O",
-            "-o",
-            &shim.library(),
-            source,
-            "-ldl",
-        ]);
-        let is_built = cc.status().ok()?.success();
+        let shim = Shim(Interposed::build("clock/wall_clock.c")?);
         File::create(shim.offset()).ok()?;
-        is_built.then_some(shim)
+        Some(shim)
     }
 
     /// The value of LD_PRELOAD.
     pub fn library(&self) -> String {
-        self.0.path().join("wall_clock.so").display().to_string()
+        self.0.path()
     }
 
     /// The value of CLOCK_OFFSET.
     pub fn offset(&self) -> String {
-        self.0.path().join("offset").display().to_string()
+        self.0.file("offset")
     }
 
     /// Sets the clock to so many seconds after (or before) the right time, or

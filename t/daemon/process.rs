@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::harness::daemon::Daemon;
+use super::harness::interposed::Interposed;
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
 use super::harness::need;
@@ -110,6 +111,34 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
         .find(|line| line.starts_with("Max open files"));
     let words: Vec<&str> = line.expect("a line").split_whitespace().collect();
     assert_eq!(words[3..5], ["321", "321"]);
+}
+
+#[test]
+fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
+    let Some(library) = Interposed::build("daemon/no_setrlimit.c") else {
+        need::skip("cc(1), to make setrlimit(2) fail");
+        return;
+    };
+    if !need::open_files(321) {
+        return;
+    }
+    let setup = Setup::new()
+        .nofile(300, 321)
+        .env("LD_PRELOAD", &library.path());
+    if kind() == Kind::C {
+        let ended = setup.start().and_then(Daemon::wait).expect("its end");
+        let fatal = "postfix/scache: fatal: unable to determine open file limit";
+        assert_eq!(ended.log, [fatal]);
+        return;
+    }
+    let log = started(setup).end().expect("end").log;
+    let warning = "postfix/scache: warning: cannot raise the limit on open files \
+                   from 300 to 321: Operation not permitted";
+    assert_eq!(log[0], warning);
+    assert_eq!(
+        log.iter().filter(|line| line.contains("warning")).count(),
+        1
+    );
 }
 
 #[test]

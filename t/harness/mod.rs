@@ -14,6 +14,7 @@ pub mod client;
 pub mod daemon;
 pub mod directory;
 pub mod entry;
+pub mod interposed;
 pub mod kind;
 pub mod master;
 pub mod need;

@@ -1,0 +1,32 @@
+//! A library that takes the place of functions of the C library, built for a
+//! test with cc(1): the daemon gets it by LD_PRELOAD.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::directory::Directory;
+
+/// The library, gone when dropped.
+pub struct Interposed(Directory);
+
+impl Interposed {
+    /// Builds it from a C file below t/; none where there is no cc(1).
+    pub fn build(source: &str) -> Option<Interposed> {
+        let library = Interposed(Directory::new().expect("a directory"));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("t").join(source);
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O", "-o", &library.path()]);
+        cc.arg(source).arg("-ldl");
+        cc.status().ok()?.success().then_some(library)
+    }
+
+    /// Where it is: the value of LD_PRELOAD.
+    pub fn path(&self) -> String {
+        self.file("interposed.so")
+    }
+
+    /// The name of a file next to it.
+    pub fn file(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+}
