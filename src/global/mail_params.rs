@@ -16,7 +16,7 @@ use super::compat_level::{compat_level_from_string, malformed};
 use super::mail_conf::MailConf;
 use crate::util::get_hostname::get_hostname;
 use crate::util::msg::msg_utf8_enable;
-use crate::util::msg_syslog::msg_syslog_set_facility;
+use crate::util::msg_syslog::{msg_syslog_facility, msg_syslog_set_facility};
 use crate::util::printable::printable;
 use crate::util::strerror::strerror;
 use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
@@ -129,7 +129,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let maillog_file_prefixes = string(conf, "maillog_file_prefixes", "/var, /dev/stdout")?;
     let postlog_service_name = string(conf, "postlog_service_name", "postlog")?;
     let syslog_facility =
-        facility_number(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
+        msg_syslog_facility(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
     msg_syslog_set_facility(syslog_facility);
 
     let smtputf8_enable = conf.get_mail_conf_bool(
@@ -216,33 +216,6 @@ fn bad_value(conf: &MailConf, name: &str, problem: &str) -> String {
 fn bad_facility(conf: &MailConf, facility: &[u8]) -> String {
     let problem = format!("unrecognized value: {}", printable(facility));
     bad_value(conf, "syslog_facility", &problem)
-}
-
-/// A facility by name, as the syslog functions want it.
-fn facility_number(name: &[u8]) -> Option<libc::c_int> {
-    Some(match name {
-        b"auth" => libc::LOG_AUTH,
-        b"authpriv" => libc::LOG_AUTHPRIV,
-        b"cron" => libc::LOG_CRON,
-        b"daemon" => libc::LOG_DAEMON,
-        b"ftp" => libc::LOG_FTP,
-        b"kern" => libc::LOG_KERN,
-        b"lpr" => libc::LOG_LPR,
-        b"mail" => libc::LOG_MAIL,
-        b"news" => libc::LOG_NEWS,
-        b"syslog" => libc::LOG_SYSLOG,
-        b"user" => libc::LOG_USER,
-        b"uucp" => libc::LOG_UUCP,
-        b"local0" => libc::LOG_LOCAL0,
-        b"local1" => libc::LOG_LOCAL1,
-        b"local2" => libc::LOG_LOCAL2,
-        b"local3" => libc::LOG_LOCAL3,
-        b"local4" => libc::LOG_LOCAL4,
-        b"local5" => libc::LOG_LOCAL5,
-        b"local6" => libc::LOG_LOCAL6,
-        b"local7" => libc::LOG_LOCAL7,
-        _ => return None,
-    })
 }
 
 /// Looks up `myhostname` and `mydomain`; each has its default from the other.

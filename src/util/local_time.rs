@@ -24,7 +24,8 @@ impl LocalTime {
         let since_epoch = when
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
-        let time = since_epoch.as_secs() as libc::time_t;
+        // (Its type has two sizes on some systems, and its name is deprecated.)
+        let time = since_epoch.as_secs() as _;
         if !KEEPS_ZONE.load(Ordering::Relaxed) {
             // SAFETY: `time` outlives the call; the result, which is shared, is
             // not looked at.

@@ -33,6 +33,36 @@ pub fn msg_syslog_set_facility(facility: libc::c_int) {
     }
 }
 
+/// A facility by name, as the functions here want it. Not every system has all
+/// of them.
+pub fn msg_syslog_facility(name: &[u8]) -> Option<libc::c_int> {
+    Some(match name {
+        b"auth" => libc::LOG_AUTH,
+        #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
+        b"authpriv" => libc::LOG_AUTHPRIV,
+        b"cron" => libc::LOG_CRON,
+        b"daemon" => libc::LOG_DAEMON,
+        #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
+        b"ftp" => libc::LOG_FTP,
+        b"kern" => libc::LOG_KERN,
+        b"lpr" => libc::LOG_LPR,
+        b"mail" => libc::LOG_MAIL,
+        b"news" => libc::LOG_NEWS,
+        b"syslog" => libc::LOG_SYSLOG,
+        b"user" => libc::LOG_USER,
+        b"uucp" => libc::LOG_UUCP,
+        b"local0" => libc::LOG_LOCAL0,
+        b"local1" => libc::LOG_LOCAL1,
+        b"local2" => libc::LOG_LOCAL2,
+        b"local3" => libc::LOG_LOCAL3,
+        b"local4" => libc::LOG_LOCAL4,
+        b"local5" => libc::LOG_LOCAL5,
+        b"local6" => libc::LOG_LOCAL6,
+        b"local7" => libc::LOG_LOCAL7,
+        _ => return None,
+    })
+}
+
 fn msg_syslog_print(severity: Severity, text: &str) {
     let level = match severity {
         Severity::Info => libc::LOG_INFO,

@@ -8,10 +8,18 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::close_on_exec::close_on_exec;
 use super::held_socket::close_at_once;
 
 /// So many descriptors fit into one message. Linux calls it `SCM_MAX_FD`.
 const FD_MOST: usize = 253;
+
+/// What comes is close-on-exec from the start where the system has a flag for
+/// that, and a moment later where it has none.
+#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
+const RECV_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
+#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+const RECV_FLAGS: libc::c_int = 0;
 
 /// Receives one byte and the descriptor that came with it: nothing when the
 /// message carried none, more than one, or was the end of the stream.
@@ -60,7 +68,7 @@ fn receive(
     msg.msg_control = control.as_mut_ptr().cast();
     msg.msg_controllen = control_len(FD_MOST) as _;
     // SAFETY: every pointer in `msg` points to something that outlives the call.
-    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, libc::MSG_CMSG_CLOEXEC) };
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, RECV_FLAGS) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: recvmsg() has filled in `msg`, whose control buffer is still
     // there, so the header is either absent or whole.
@@ -71,19 +79,25 @@ fn receive(
 }
 
 /// Takes the descriptors in a control message.
-fn take_all(cmsg: &libc::cmsghdr, take: impl FnMut(OwnedFd)) {
+fn take_all(cmsg: &libc::cmsghdr, mut take: impl FnMut(OwnedFd)) {
     if cmsg.cmsg_level != libc::SOL_SOCKET || cmsg.cmsg_type != libc::SCM_RIGHTS {
         return;
     }
     #[allow(clippy::unnecessary_cast)] // a u32 on some systems
     let count = (cmsg.cmsg_len as usize - control_len(0)) / size_of::<libc::c_int>();
-    // SAFETY: the header says that its data holds `count` descriptors, and the
-    // kernel made each for us: nobody else owns it.
-    let fd = |index| unsafe {
-        let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
-        OwnedFd::from_raw_fd(data.add(index).read_unaligned())
-    };
-    (0..count).map(fd).for_each(take);
+    for index in 0..count {
+        // SAFETY: the header says that its data holds `count` descriptors, and
+        // the kernel made each for us: nobody else owns it.
+        let fd = unsafe {
+            let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
+            OwnedFd::from_raw_fd(data.add(index).read_unaligned())
+        };
+        if RECV_FLAGS == 0 {
+            // Nothing can go wrong with a descriptor that is open.
+            let _ = close_on_exec(fd.as_raw_fd());
+        }
+        take(fd);
+    }
 }
 
 /// The length of a control message with so many descriptors, in bytes.

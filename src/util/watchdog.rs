@@ -3,9 +3,11 @@
 //! An alarm goes off three times in the time allowed; when the loop does not
 //! come round while that time passes from one alarm on, the program logs and
 //! exits. Several alarms instead of one, so that a machine that was suspended
-//! does not count as a loop that hangs. The alarm runs on by itself: coming
-//! round costs no system call, and an idle loop is woken by it and so comes
-//! round.
+//! does not count as a loop that hangs. Each alarm sets the next: coming round
+//! costs no system call, and an idle loop is woken by it and so comes round.
+//!
+//! alarm(2) counts whole seconds, which is fine enough, and is the same on every
+//! system; a timer with a structure for its time is not.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,17 +22,10 @@ const WATCHDOG_STEPS: u32 = 3;
 /// How long the last message may take, in seconds.
 const LAST_WORD_TIME: libc::c_uint = 5;
 
-// Older versions of the libc crate (Debian 13) lack it for Linux.
-extern "C" {
-    fn setitimer(
-        which: libc::c_int,
-        new: *const libc::itimerval,
-        old: *mut libc::itimerval,
-    ) -> libc::c_int;
-}
-
 // A signal handler can be told nothing but by statics.
 static TRIPS: AtomicU32 = AtomicU32::new(0);
+static STEPS: AtomicU32 = AtomicU32::new(0);
+static INTERVAL: AtomicU32 = AtomicU32::new(0);
 
 /// The alarm that is running.
 #[derive(Debug)]
@@ -39,8 +34,12 @@ pub struct Watchdog(());
 impl Watchdog {
     /// Starts the alarm. The original's `watchdog_create()`.
     pub fn new(timeout: Duration) -> io::Result<Watchdog> {
+        let (interval, steps) = alarms(timeout);
+        INTERVAL.store(interval, Ordering::Relaxed);
+        STEPS.store(steps, Ordering::Relaxed);
         set_handler(libc::SIGALRM, watchdog_event)?;
-        start_alarm(timeout / WATCHDOG_STEPS)?;
+        // SAFETY: alarm() takes and returns plain numbers.
+        unsafe { libc::alarm(interval) };
         Ok(Watchdog(()))
     }
 
@@ -51,7 +50,9 @@ impl Watchdog {
 }
 
 extern "C" fn watchdog_event(_signal: libc::c_int) {
-    if TRIPS.fetch_add(1, Ordering::Relaxed) < WATCHDOG_STEPS {
+    if TRIPS.fetch_add(1, Ordering::Relaxed) < STEPS.load(Ordering::Relaxed) {
+        // SAFETY: alarm() is async-signal-safe.
+        unsafe { libc::alarm(INTERVAL.load(Ordering::Relaxed)) };
         return;
     }
     // The loop may hang while it holds what logging needs; then the message is
@@ -69,18 +70,33 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
     msg_print(Severity::Fatal, format_args!("watchdog timeout"));
 }
 
-fn start_alarm(interval: Duration) -> io::Result<()> {
-    let time = libc::timeval {
-        tv_sec: interval.as_secs() as _,
-        tv_usec: interval.subsec_micros() as _,
-    };
-    let timer = libc::itimerval {
-        it_interval: time,
-        it_value: time,
-    };
-    // SAFETY: `timer` is initialised; the old one is not asked for.
-    match unsafe { setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+/// The seconds from one alarm to the next, and how many of them make up the
+/// time allowed, or as little more as can be. Not three where that would be
+/// much more.
+fn alarms(timeout: Duration) -> (u32, u32) {
+    let timeout = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
+    let interval = (timeout / WATCHDOG_STEPS).max(1);
+    (interval, timeout.div_ceil(interval).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alarms_make_up_the_time_allowed() {
+        for (timeout, expected) in [
+            (18000, (6000, 3)),
+            (3, (1, 3)),
+            (0, (1, 1)),
+            (1, (1, 1)),
+            (2, (1, 2)),
+            (5, (1, 5)),
+            (11, (3, 4)),
+        ] {
+            assert_eq!(alarms(Duration::from_secs(timeout)), expected, "{timeout}");
+        }
+        let (interval, steps) = alarms(Duration::MAX);
+        assert!(u64::from(interval) * u64::from(steps) >= u64::from(u32::MAX));
     }
 }

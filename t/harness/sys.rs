@@ -1,9 +1,11 @@
 //! The system calls that the tests need and std does not offer, made safe:
 //! descriptors are owned or borrowed, failure is an `io::Error`.
 
+use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,6 +22,12 @@ const MAX_SIGNAL: libc::c_int = 31;
 
 /// How many descriptors one message can bring.
 pub const MAX_FDS: usize = 253;
+
+#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
+use libc::MSG_CMSG_CLOEXEC;
+/// There is none: a child that is started meanwhile inherits what comes.
+#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+const MSG_CMSG_CLOEXEC: libc::c_int = 0;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -39,10 +47,29 @@ pub fn moved_up(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// A pipe: its read end and its write end, both close-on-exec.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
-    // SAFETY: `ends` has room for the two descriptors that pipe2 stores.
-    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    // SAFETY: pipe2 succeeded; nobody else owns the two new descriptors.
+    // SAFETY: `ends` has room for the two descriptors that are stored there.
+    check(unsafe { pipe_close_on_exec(&mut ends) })?;
+    // SAFETY: that succeeded; nobody else owns the two new descriptors.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+#[cfg(not(target_vendor = "apple"))]
+unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
+    // SAFETY: `ends` has room for two descriptors.
+    unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }
+}
+
+/// A child that is started at this moment by another thread inherits them.
+#[cfg(target_vendor = "apple")]
+unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
+    // SAFETY: `ends` has room for two descriptors, and fcntl takes numbers.
+    unsafe {
+        let result = libc::pipe(ends.as_mut_ptr());
+        for &end in ends.iter().filter(|_| result == 0) {
+            libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+        result
+    }
 }
 
 /// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ...,
@@ -82,8 +109,8 @@ pub fn set_usual_umask() {
 
 fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit {
-        rlim_cur: soft,
-        rlim_max: hard,
+        rlim_cur: soft as libc::rlim_t,
+        rlim_max: hard as libc::rlim_t,
     };
     // SAFETY: `limit` is a valid rlimit for the length of the call.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
@@ -97,15 +124,25 @@ pub fn open_files_limit() -> io::Result<u64> {
     };
     // SAFETY: `limit` is writable for the length of the call.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
-    let most = limit.rlim_max.max(OPEN_FILES_WANTED);
+    #[allow(clippy::unnecessary_cast)] // 32 bits or signed on some systems
+    let allowed = limit.rlim_max as u64;
+    let most = allowed.max(OPEN_FILES_WANTED);
     if limit_open_files(most, most).is_ok() {
         return Ok(most);
     }
-    limit_open_files(limit.rlim_max, limit.rlim_max)?;
-    Ok(limit.rlim_max)
+    limit_open_files(allowed, allowed)?;
+    Ok(allowed)
+}
+
+/// Keeps this process, and those that it starts, on the last of its CPUs. On
+/// systems other than Linux they go where they will.
+#[cfg(not(target_os = "linux"))]
+pub fn stay_on_one_cpu() -> io::Result<()> {
+    Ok(())
 }
 
 /// Keeps this process, and those that it starts, on the last of its CPUs.
+#[cfg(target_os = "linux")]
 pub fn stay_on_one_cpu() -> io::Result<()> {
     // SAFETY: a cpu_set_t of zeroes is an empty set.
     let mut set: libc::cpu_set_t = unsafe { zeroed() };
@@ -129,14 +166,21 @@ pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
 
 /// What identifies an open file whatever its descriptor: device and inode.
 pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
-    // SAFETY: a stat of zeroes is a valid value to be overwritten.
-    let mut stat: libc::stat = unsafe { zeroed() };
-    // SAFETY: `fd` is open while borrowed, `stat` is writable.
-    check(unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) })?;
-    Ok((stat.st_dev, stat.st_ino))
+    let file = File::from(fd.try_clone_to_owned()?);
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// How many bytes sent on this stream socket the peer has not read yet. Systems
+/// other than Linux do not tell: there it takes a while, and there are none.
+#[cfg(not(target_os = "linux"))]
+pub fn unread_by_peer(_: BorrowedFd<'_>) -> io::Result<usize> {
+    std::thread::sleep(Duration::from_millis(50));
+    Ok(0)
 }
 
 /// How many bytes sent on this stream socket the peer has not read yet.
+#[cfg(target_os = "linux")]
 pub fn unread_by_peer(fd: BorrowedFd<'_>) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: TIOCOUTQ (SIOCOUTQ) stores one int, for which there is room.
@@ -221,7 +265,7 @@ pub fn receive_with_fds(
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = size_of::<Control>() as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = libc::MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
     // SAFETY: every pointer in `message` is valid for the length of the call.
     let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
@@ -232,6 +276,7 @@ pub fn receive_with_fds(
         let mut header = libc::CMSG_FIRSTHDR(&message);
         while !header.is_null() {
             if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                #[allow(clippy::unnecessary_cast)] // a u32 on some systems
                 let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                 let first = libc::CMSG_DATA(header).cast::<RawFd>();
                 for index in 0..bytes / size_of::<RawFd>() {

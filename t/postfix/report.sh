@@ -2,7 +2,7 @@
 # "FAILED:", for the check-* scripts to source.
 
 [ "$(id -u)" = 0 ] || {
-    echo "$0: must be root, to start a Postfix" >&2
+    echo "$0: must be root" >&2
     exit 2
 }
 output=$(mktemp)
