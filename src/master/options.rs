@@ -232,7 +232,7 @@ impl Options {
 }
 
 fn invalid_option(letter: u8) -> String {
-    format!("invalid option: {}", letter as char)
+    format!("invalid option: {}", printable(&[letter]))
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -11,19 +11,27 @@ pub fn printable(bytes: &[u8]) -> impl fmt::Display + '_ {
     Printable(bytes)
 }
 
-/// Replaces what is not printable by `?`: with `utf8`, control characters;
-/// without, each byte outside printable ASCII. The original's `printable()`.
+/// Replaces what is not printable by `?`: with `utf8`, control characters and
+/// those that break lines or change the direction of what follows; without,
+/// each byte outside printable ASCII. The original's `printable()`, which lets
+/// all pass that is not ASCII.
 pub fn printable_text(text: &str, utf8: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             ' '..='~' => line.push(c),
             _ if c.is_ascii() => line.push('?'),
+            _ if utf8 && is_misleading(c) => line.push('?'),
             _ if utf8 => line.push(c),
             _ => line.extend(std::iter::repeat_n('?', c.len_utf8())),
         }
     }
     line
+}
+
+/// Whether a terminal would take it for more than a character to show.
+fn is_misleading(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 struct Printable<'a>(&'a [u8]);
@@ -53,5 +61,14 @@ mod tests {
     fn control_characters_never_pass() {
         assert_eq!(printable_text("a\tb\u{e9}\x7f", true), "a?b\u{e9}?");
         assert_eq!(printable_text("a\tb\u{e9}\x7f", false), "a?b???");
+        assert_eq!(printable_text("\u{80}\u{9f}\u{a0}", true), "??\u{a0}");
+    }
+
+    #[test]
+    fn what_would_be_more_than_a_character_does_not_pass() {
+        let bad = "\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
+        assert_eq!(printable_text(bad, true), "??????");
+        let good = "\u{2027}\u{202f}\u{2065}\u{206a}";
+        assert_eq!(printable_text(good, true), good);
     }
 }

@@ -269,7 +269,10 @@ pub fn escape(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => text.push_str("\\\\"),
-                c if c.is_control() => write!(text, "\\x{:02x}", u32::from(c)).unwrap(),
+                c if c.is_ascii_control() => write!(text, "\\x{:02x}", c as u8).unwrap(),
+                '\u{80}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    text.extend(c.escape_unicode());
+                }
                 c => text.push(c),
             }
         }
