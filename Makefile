@@ -107,6 +107,7 @@ soak:
 
 differ:
 	$(CARGO) test $(LOCKED) --release --quiet --test differ
+	$(CARGO) test $(LOCKED) --release --quiet --test differ_macros
 
 fuzz:
 	t/fuzz/run

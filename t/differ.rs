@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use harness::client::{list, Client, PATIENCE};
 use harness::daemon::Daemon;
+use harness::log_text::readable;
 use harness::master::Setup;
 use harness::random::Random;
 use harness::sys;
@@ -229,19 +230,6 @@ fn masked(line: &str, lost: bool) -> Option<String> {
         .iter()
         .find_map(|text| Some(line.find(text)? + text.len()));
     Some(readable(&line[..at.unwrap_or(line.len())]))
-}
-
-/// A line with one `?` for what is not readable: of a character that is not
-/// whole the C daemon logs the bytes there are, this one question marks.
-fn readable(line: &str) -> String {
-    let mut text = String::new();
-    for c in line.chars() {
-        let c = if c == '\u{fffd}' { '?' } else { c };
-        if c != '?' || !text.ends_with('?') {
-            text.push(c);
-        }
-    }
-    text
 }
 
 /// One exchange.

@@ -14,35 +14,32 @@
 //!
 //! Whether a value is empty is decided before it is expanded.
 //!
-//! The original counts the nesting of macro calls anew for each side of a
-//! relational expression, and runs out of stack when a macro calls itself
-//! there. Here the count goes on.
+//! The nesting of macro calls is counted anew on each side of a relational
+//! expression. What is around the side is limited too: in the original it is
+//! not, and a macro that calls itself there takes all the stack.
 
 use std::cmp::Ordering;
 
-use super::mac_parse::{balanced, inner, mac_parse, name_length, MacParseError, MacPiece};
+use super::mac_parse::{balanced, inner, is_good, mac_parse, name_length, MacPiece};
 use super::printable::printable;
 use super::strtol::strtol;
 use crate::msg_warn;
 
+pub use super::mac_parse::MacError;
+
 /// Deeper than this is unreasonable.
 const NESTING_LIMIT: u32 = 100;
 
-/// How much of the text behind an error its message shows.
+/// So deep a side of a relational expression may be in other such sides and
+/// the macros around them.
+const OUTER_NESTING_LIMIT: u32 = 300;
+
+/// How much of the text at an error its message shows.
 const CONTEXT_LIMIT: usize = 20;
 
 /// A comparison that an operator's suffix selects. Nothing when it makes no
 /// sense, after logging why.
 pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
-
-/// Why a text could not be expanded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MacError {
-    /// It is wrong in a way that has been logged.
-    Logged,
-    /// The program should end with this message.
-    Fatal(String),
-}
 
 /// Knows what names and operator suffixes stand for.
 #[derive(Clone, Copy)]
@@ -66,15 +63,11 @@ impl<'a> MacExpand<'a> {
         let mut run = Run {
             names: *self,
             level: 0,
-            operands: 0,
-            too_deep: false,
-            fatal: None,
+            outer_level: 0,
             result: Vec::new(),
         };
-        match run.expand(text) {
-            Ok(()) => Ok(run.result),
-            Err(MacParseError) => Err(run.fatal.map_or(MacError::Logged, MacError::Fatal)),
-        }
+        run.expand(text)?;
+        Ok(run.result)
     }
 }
 
@@ -82,12 +75,11 @@ impl<'a> MacExpand<'a> {
 struct Run<'a> {
     names: MacExpand<'a>,
     /// How deep we are in macros that call macros. As in the original, each
-    /// time that is too deep counts as one level more from then on.
+    /// piece that cannot be expanded counts as one level more from then on.
     level: u32,
-    /// How deep we are in sides of relational expressions.
-    operands: u32,
-    too_deep: bool,
-    fatal: Option<String>,
+    /// The same for what is around this side of a relational expression, each
+    /// of which counts as a macro.
+    outer_level: u32,
     result: Vec<u8>,
 }
 
@@ -102,57 +94,59 @@ struct Condition<'a> {
 
 impl<'a> Run<'a> {
     /// Expands `text` behind what there is.
-    fn expand(&mut self, text: &[u8]) -> Result<(), MacParseError> {
-        let mut failed = false;
+    fn expand(&mut self, text: &[u8]) -> Result<(), MacError> {
+        let mut good = true;
         mac_parse(text, &mut |piece| {
             let (MacPiece::Literal(buf) | MacPiece::Expr(buf)) = piece;
             if self.level > NESTING_LIMIT {
                 msg_warn!("unreasonable macro call nesting: \"{}\"", printable(buf));
-                self.level += 1;
-                self.too_deep = true;
-                failed = true;
+                good = false;
             }
-            if failed {
-                return Err(MacParseError);
+            self.level += 1;
+            if !good {
+                return Err(MacError::Logged);
             }
             match piece {
                 MacPiece::Literal(text) => self.result.extend_from_slice(text),
-                MacPiece::Expr(text) => self.expand_expr(text).inspect_err(|_| failed = true)?,
+                MacPiece::Expr(text) => {
+                    good = false;
+                    good = self.expand_expr(text)?;
+                }
             }
-            Ok(())
+            self.level -= 1;
+            if_good(good)
         })
     }
 
-    /// Expands what a macro stands for.
-    fn expand_nested(&mut self, text: &[u8]) -> Result<(), MacParseError> {
-        self.level += 1;
-        let status = self.expand(text);
-        self.level -= 1;
-        status
-    }
-
-    /// Expands one side of a relational expression, apart from the rest.
-    fn expand_operand(&mut self, text: &[u8]) -> (Vec<u8>, Result<(), MacParseError>) {
-        let result = std::mem::take(&mut self.result);
-        let level = self.level;
-        self.operands += 1;
-        let status = self.expand(text);
-        self.operands -= 1;
-        if self.operands == 0 {
-            self.level = level;
+    /// Expands one side of a relational expression, apart from the rest; says
+    /// whether that went well.
+    fn expand_operand(&self, text: &[u8]) -> Result<(Vec<u8>, bool), MacError> {
+        let outer_level = self.outer_level + self.level;
+        if outer_level > OUTER_NESTING_LIMIT {
+            let text = printable(&text[..text.len().min(CONTEXT_LIMIT)]);
+            let text = format!("unreasonable macro call nesting: \"{text}\"");
+            return Err(MacError::Fatal(text));
         }
-        (std::mem::replace(&mut self.result, result), status)
+        let mut side = Run {
+            names: self.names,
+            level: 0,
+            outer_level,
+            result: Vec::new(),
+        };
+        let good = is_good(side.expand(text))?;
+        Ok((side.result, good))
     }
 
-    /// Expands one expression, what was between the braces.
-    fn expand_expr(&mut self, expr: &[u8]) -> Result<(), MacParseError> {
-        let expr = skip_blanks(expr);
-        let condition = match expr.first() {
-            Some(b'{') => self.relational(expr)?,
+    /// Expands one expression, what was between the braces. Fails when it cannot
+    /// be understood itself, and says whether what is in it could be expanded.
+    fn expand_expr(&mut self, expr: &[u8]) -> Result<bool, MacError> {
+        let start = skip_blanks(expr);
+        let condition = match start.first() {
+            Some(b'{') => self.relational(start)?,
             _ => self.name(expr)?,
         };
         match condition.rest.split_first() {
-            None => self.expand_nested(condition.value),
+            None => is_good(self.expand(condition.value)),
             Some((b'?', rest)) => self.then_else(condition.holds, rest),
             Some((_, rest)) => self.otherwise(!condition.holds, rest),
         }
@@ -160,56 +154,57 @@ impl<'a> Run<'a> {
 
     /// Expands what follows a `?` if the condition `holds`, and what follows
     /// the `:` behind it otherwise.
-    fn then_else(&mut self, holds: bool, rest: &[u8]) -> Result<(), MacParseError> {
+    fn then_else(&mut self, holds: bool, rest: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(rest);
         if start.first() != Some(&b'{') {
             return self.expand_if(holds, rest);
         }
         let (text, rest) = braced(start)?;
-        let status = self.expand_if(holds, text);
-        let other_status = match rest.split_first() {
-            None => Ok(()),
-            Some((b':', rest)) => self.otherwise(!holds, rest),
+        let good = self.expand_if(holds, text)?;
+        match rest.split_first() {
+            None => Ok(good),
+            Some((b':', rest)) => Ok(self.otherwise(!holds, rest)? && good),
             Some(_) => {
                 let left = [text, b"}"].concat();
                 Err(bad_syntax(r#"":" expected"#, &left, rest))
             }
-        };
-        status.and(other_status)
+        }
     }
 
     /// Expands what follows a `:`, the end of every expression, if it is
     /// `chosen`.
-    fn otherwise(&mut self, chosen: bool, rest: &[u8]) -> Result<(), MacParseError> {
+    fn otherwise(&mut self, chosen: bool, rest: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(rest);
         if start.first() != Some(&b'{') {
             return self.expand_if(chosen, rest);
         }
         let (text, rest) = braced(start)?;
-        let status = self.expand_if(chosen, text);
+        let good = self.expand_if(chosen, text)?;
         if !rest.is_empty() {
             let left = [text, b"}"].concat();
             return Err(bad_syntax("unexpected input", &left, rest));
         }
-        status
+        Ok(good)
     }
 
-    fn expand_if(&mut self, chosen: bool, text: &[u8]) -> Result<(), MacParseError> {
+    fn expand_if(&mut self, chosen: bool, text: &[u8]) -> Result<bool, MacError> {
         if chosen {
-            self.expand_nested(text)
+            is_good(self.expand(text))
         } else {
-            Ok(())
+            Ok(true)
         }
     }
 
-    fn name<'t>(&self, expr: &'t [u8]) -> Result<Condition<'t>, MacParseError>
+    fn name<'t>(&self, expr: &'t [u8]) -> Result<Condition<'t>, MacError>
     where
         'a: 't,
     {
-        let (name, rest) = expr.split_at(name_length(expr));
+        let start = skip_blanks(expr);
+        let (name, rest) = start.split_at(name_length(start));
         let next = skip_blanks(rest);
         if !matches!(next.first(), None | Some(b'?' | b':')) {
-            return Err(bad_syntax("attribute name syntax error", name, rest));
+            let before = &expr[..expr.len() - rest.len()];
+            return Err(bad_syntax("attribute name syntax error", before, rest));
         }
         let value = (self.names.lookup)(name).unwrap_or_default();
         Ok(Condition {
@@ -219,9 +214,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn relational<'t>(&mut self, expr: &'t [u8]) -> Result<Condition<'t>, MacParseError> {
+    fn relational<'t>(&mut self, expr: &'t [u8]) -> Result<Condition<'t>, MacError> {
         let (left, rest) = braced(expr)?;
-        let length = rest.iter().take_while(|c| b"<>!=".contains(c)).count();
+        let is_operator = |c: &&u8| b"<>!=?+-*/~&|%".contains(c);
+        let length = rest.iter().take_while(is_operator).count();
         let (op, after_op) = rest.split_at(length);
         let holds = relop(op).ok_or_else(|| {
             let left = [left, b"}"].concat();
@@ -240,21 +236,14 @@ impl<'a> Run<'a> {
             return Err(bad_syntax(r#""{expression}" expected"#, &left, rest));
         }
         let (right, rest) = braced(right)?;
-        let (left, left_status) = self.expand_operand(left);
-        if self.too_deep && self.operands > 0 {
-            // Or a macro that calls itself on both sides takes forever.
-            return Err(MacParseError);
-        }
-        let (right, right_status) = self.expand_operand(right);
+        let (left, left_good) = self.expand_operand(left)?;
+        let (right, right_good) = self.expand_operand(right)?;
         let order = match compare {
-            Some(compare) => compare(&left, &right).ok_or(MacParseError),
-            None => compare_values(&left, &right).map_err(|text| {
-                self.fatal.get_or_insert(text);
-                MacParseError
-            }),
+            Some(compare) => compare(&left, &right),
+            None => Some(compare_values(&left, &right)?),
         };
-        left_status.and(right_status)?;
-        let holds = holds(order?);
+        if_good(left_good && right_good)?;
+        let holds = holds(order.ok_or(MacError::Logged)?);
         if !matches!(rest.first(), None | Some(b'?' | b':')) {
             return Err(bad_syntax(r#""?" or ":" expected"#, b"}", rest));
         }
@@ -266,7 +255,7 @@ impl<'a> Run<'a> {
     }
 
     /// The comparison that a suffix selects; nothing for no suffix.
-    fn comparison(&self, op: &[u8], suffix: &[u8]) -> Result<Option<MacRelop>, MacParseError> {
+    fn comparison(&self, op: &[u8], suffix: &[u8]) -> Result<Option<MacRelop>, MacError> {
         if suffix.is_empty() {
             return Ok(None);
         }
@@ -280,7 +269,7 @@ impl<'a> Run<'a> {
             printable(op),
             printable(suffix)
         );
-        Err(MacParseError)
+        Err(MacError::Logged)
     }
 }
 
@@ -297,9 +286,12 @@ fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
     }
 }
 
-/// Compares as numbers when both are, else as strings. The error is the text
-/// of a fatal message.
-fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, String> {
+fn if_good(good: bool) -> Result<(), MacError> {
+    good.then_some(()).ok_or(MacError::Logged)
+}
+
+/// Compares as numbers when both are, else as strings.
+fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacError> {
     let all_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if all_digits(left) && all_digits(right) {
         Ok(to_number(left)?.cmp(&to_number(right)?))
@@ -308,23 +300,24 @@ fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, String> {
     }
 }
 
-fn to_number(text: &[u8]) -> Result<i64, String> {
+fn to_number(text: &[u8]) -> Result<i64, MacError> {
     let number = strtol(text);
     if number.overflow {
-        return Err(format!("mac_exp_eval: bad conversion: {}", printable(text)));
+        let text = format!("mac_exp_eval: bad conversion: {}", printable(text));
+        return Err(MacError::Fatal(text));
     }
     Ok(number.value)
 }
 
 /// What is between the brace that `text` starts with and its counterpart, and
 /// what follows, without blanks.
-fn braced(text: &[u8]) -> Result<(&[u8], &[u8]), MacParseError> {
+fn braced(text: &[u8]) -> Result<(&[u8], &[u8]), MacError> {
     let Some(end) = balanced(text) else {
         msg_warn!(
             "unbalanced {{}} in attribute expression: \"{}\"",
             printable(text)
         );
-        return Err(MacParseError);
+        return Err(MacError::Logged);
     };
     let (text, rest) = text.split_at(end);
     Ok((inner(text), skip_blanks(rest)))
@@ -338,14 +331,14 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[blanks..]
 }
 
-fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacParseError {
+fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacError {
     let after = &after[..after.len().min(CONTEXT_LIMIT)];
     msg_warn!(
         "{problem} at: \"...{}>>>{}\"",
         printable(before),
         printable(after)
     );
-    MacParseError
+    MacError::Logged
 }
 
 #[cfg(test)]
@@ -472,6 +465,22 @@ mod tests {
     #[test]
     fn nesting_has_a_limit_and_reaching_it_does_not_take_forever() {
         assert_eq!(expand("$loop"), Err(MacError::Logged));
-        assert_eq!(expand("$fork"), Err(MacError::Logged));
+        let text = "unreasonable macro call nesting: \"$fork\"";
+        assert_eq!(expand("$fork"), Err(MacError::Fatal(text.into())));
+    }
+
+    /// A text in the sides of so many relational expressions.
+    fn in_sides(count: usize, text: &str) -> String {
+        let (before, after) = ("${{".repeat(count), "}==len{1}}".repeat(count));
+        format!("{before}{text}{after}")
+    }
+
+    #[test]
+    fn sides_of_sides_have_a_limit_too() {
+        assert_eq!(expand(&in_sides(300, "$loop")), Err(MacError::Logged));
+        for count in [301, 10_000] {
+            let result = expand(&in_sides(count, "$loop"));
+            assert!(matches!(result, Err(MacError::Fatal(_))), "{result:?}");
+        }
     }
 }

@@ -16,10 +16,14 @@ pub enum MacPiece<'a> {
     Expr(&'a [u8]),
 }
 
-/// The text cannot be understood, or the action said so. Whoever found the
-/// problem has logged it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MacParseError;
+/// Why a text could not be parsed or expanded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MacError {
+    /// It is wrong in a way that has been logged.
+    Logged,
+    /// The program should end with this message, and say nothing before.
+    Fatal(String),
+}
 
 /// Calls `action` for each piece of `text`, in order, until something is
 /// wrong: with the text, which is logged, or with what the action returns.
@@ -29,9 +33,9 @@ pub struct MacParseError;
 /// end of the text, and must put up with that.
 pub fn mac_parse(
     text: &[u8],
-    action: &mut dyn FnMut(MacPiece<'_>) -> Result<(), MacParseError>,
-) -> Result<(), MacParseError> {
-    let mut status = Ok(());
+    action: &mut dyn FnMut(MacPiece<'_>) -> Result<(), MacError>,
+) -> Result<(), MacError> {
+    let mut good = true;
     let mut literal = Vec::new();
     let mut rest = text;
     while let Some(dollar) = rest.iter().position(|&c| c == b'$') {
@@ -43,7 +47,7 @@ pub fn mac_parse(
             continue;
         }
         if !literal.is_empty() {
-            status = status.and(action(MacPiece::Literal(&literal)));
+            good &= is_good(action(MacPiece::Literal(&literal)))?;
             literal.clear();
         }
         let braced = matches!(rest.first(), Some(b'{' | b'('));
@@ -54,26 +58,38 @@ pub fn mac_parse(
         };
         let Some(end) = end else {
             msg_warn!("truncated macro reference: \"{}\"", printable(text));
-            return Err(MacParseError);
+            return Err(MacError::Logged);
         };
+        if braced && !good {
+            return Err(MacError::Logged);
+        }
         let expr;
         (expr, rest) = rest.split_at(end);
         let expr = if braced { inner(expr) } else { expr };
         if expr.is_empty() {
             msg_warn!("empty macro name: \"{}\"", printable(text));
-            return Err(MacParseError);
+            return Err(MacError::Logged);
         }
-        if braced {
-            status?;
-        }
-        status = status.and(action(MacPiece::Expr(expr)));
+        good &= is_good(action(MacPiece::Expr(expr)))?;
     }
-    status?;
+    if !good {
+        return Err(MacError::Logged);
+    }
     literal.extend_from_slice(rest);
     if !literal.is_empty() {
         action(MacPiece::Literal(&literal))?;
     }
     Ok(())
+}
+
+/// Whether something went well, where what went wrong does not end the matter
+/// at once, unless it ends the program.
+pub(super) fn is_good(result: Result<(), MacError>) -> Result<bool, MacError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(MacError::Logged) => Ok(false),
+        Err(MacError::Fatal(text)) => Err(MacError::Fatal(text)),
+    }
 }
 
 /// The length of the name at the beginning of `text`.
@@ -112,7 +128,7 @@ pub(super) fn inner(text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn pieces(text: &str) -> Result<Vec<String>, MacParseError> {
+    fn pieces(text: &str) -> Result<Vec<String>, MacError> {
         let mut found = Vec::new();
         mac_parse(text.as_bytes(), &mut |piece| {
             let (kind, text) = match piece {
@@ -145,7 +161,7 @@ mod tests {
     #[test]
     fn names_do_not_end_in_mid_air() {
         for text in ["$", "$ a", "$-", "${", "${a", "${a{}", "$(a}", "${}", "$()"] {
-            assert_eq!(pieces(text), Err(MacParseError), "{text}");
+            assert_eq!(pieces(text), Err(MacError::Logged), "{text}");
         }
     }
 
@@ -154,9 +170,20 @@ mod tests {
         let mut calls = Vec::new();
         let result = mac_parse(b"$a-$b${c}$d", &mut |piece| {
             calls.push(format!("{piece:?}"));
-            Err(MacParseError)
+            Err(MacError::Logged)
         });
-        assert_eq!(result, Err(MacParseError));
+        assert_eq!(result, Err(MacError::Logged));
         assert_eq!(calls.len(), 3);
+    }
+
+    #[test]
+    fn an_action_that_ends_the_program_is_the_last_one() {
+        let mut calls = 0;
+        let fatal = MacError::Fatal("text".into());
+        let result = mac_parse(b"$a-$b$-", &mut |_| {
+            calls += 1;
+            Err(fatal.clone())
+        });
+        assert_eq!((result, calls), (Err(fatal), 1));
     }
 }

@@ -16,6 +16,7 @@ pub mod directory;
 pub mod entry;
 pub mod interposed;
 pub mod kind;
+pub mod log_text;
 pub mod master;
 pub mod need;
 pub mod privilege;

@@ -116,6 +116,25 @@ fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
 
+/// Makes the process of `command` end, by a signal, when it has used so many
+/// seconds of CPU time, and leave no core file behind.
+pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
+    let hook = move || {
+        for (resource, most) in [(libc::RLIMIT_CPU, seconds), (libc::RLIMIT_CORE, 0)] {
+            let limit = libc::rlimit {
+                rlim_cur: most,
+                rlim_max: most,
+            };
+            // SAFETY: `limit` is a valid rlimit for the length of the call.
+            check(unsafe { libc::setrlimit(resource, &limit) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: the hook runs between fork and exec; it only makes system calls
+    // and does not allocate.
+    unsafe { command.pre_exec(hook) };
+}
+
 /// Lets this process have as many open files as the system allows; how many.
 pub fn open_files_limit() -> io::Result<u64> {
     let mut limit = libc::rlimit {

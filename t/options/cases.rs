@@ -236,26 +236,32 @@ fn split_words(text: &str) -> Vec<Vec<u8>> {
     words.iter().map(|word| unescape(word)).collect()
 }
 
-/// `\xNN`, `\n` and `\\` as in C; `*N` behind a `\` repeats the byte before.
+/// `\xNN`, `\n` and `\\` as in C; `*N` behind a `\` repeats the byte before, or
+/// what is between `\(` and `\)`.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
+    let (mut open, mut group) = (0, None);
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
         bytes.extend_from_slice(before.as_bytes());
-        let (code, length) = match after.as_bytes().first() {
-            Some(b'n') => (b'\n', 1),
-            Some(b'\\') => (b'\\', 1),
-            Some(b'x') => (u8::from_str_radix(&after[1..3], 16).unwrap(), 3),
+        let mut length = 1;
+        match after.as_bytes().first() {
+            Some(b'n') => bytes.push(b'\n'),
+            Some(b'\\') => bytes.push(b'\\'),
+            Some(b'x') => {
+                length = 3;
+                bytes.push(u8::from_str_radix(&after[1..length], 16).unwrap());
+            }
+            Some(b'(') => open = bytes.len(),
+            Some(b')') => group = Some(open),
             Some(b'*') => {
-                let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
-                let count: usize = after[1..=digits].parse().unwrap();
-                let last = *bytes.last().unwrap();
-                bytes.resize(bytes.len() + count - 2, last);
-                (last, digits + 1)
+                length += after[1..].bytes().take_while(u8::is_ascii_digit).count();
+                let count: usize = after[1..length].parse().unwrap();
+                let group = bytes.split_off(group.take().unwrap_or(bytes.len() - 1));
+                bytes.extend(group.repeat(count));
             }
             _ => panic!("bad escape in {text}"),
-        };
-        bytes.push(code);
+        }
         rest = &after[length..];
     }
     bytes.extend_from_slice(rest.as_bytes());

@@ -1,0 +1,155 @@
+//! Random values with `$name` expressions: the C program and this one must
+//! say the same about each, line for line.
+//!
+//! `SCACHE` names the C program, `SEED` repeats a run, the first argument says
+//! how many values (10000); value N of a seed is the first of the seed plus N.
+//! Where the C program dies of a value, having run out of stack, there is
+//! nothing to compare.
+
+#[path = "differ_macros/values.rs"]
+mod values;
+
+mod harness;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use harness::directory::Directory;
+use harness::interposed::Interposed;
+use harness::log_text::readable;
+use harness::master::Setup;
+use harness::random::Random;
+use harness::sys;
+
+/// So many values at a time; without the library below each of them takes a
+/// second in which nothing happens.
+const THREADS: usize = 8;
+const SLEEPING_THREADS: usize = 64;
+
+/// A program that has not ended after this much CPU time never will.
+const CPU_SECONDS: u64 = 20;
+
+/// So many differences are enough.
+const ENOUGH: usize = 10;
+
+/// Runs both programs.
+struct Differ {
+    c_program: PathBuf,
+    directory: Directory,
+    /// Makes them not sleep.
+    no_sleep: Option<Interposed>,
+}
+
+/// What became of the values.
+#[derive(Default)]
+struct Tally {
+    same: usize,
+    /// Of these: a line says what is wrong with the expression.
+    warned: usize,
+    /// The C program died.
+    not_compared: usize,
+    differences: usize,
+}
+
+impl Differ {
+    fn new(c_program: OsString) -> Differ {
+        let directory = Setup::new()
+            .main_cf(values::MAIN_CF)
+            .prepare()
+            .expect("prepare");
+        Differ {
+            c_program: c_program.into(),
+            no_sleep: Interposed::build("differ_macros/no_sleep.c"),
+            directory,
+        }
+    }
+
+    /// What a program says, and how it ends; nothing when a signal ends it.
+    fn run(&self, program: &Path, options: &[Vec<u8>]) -> Option<Vec<String>> {
+        let mut command = Command::new(program);
+        command.env_clear().env("LANG", "C").env("TZ", "UTC");
+        command.env("MAIL_CONFIG", self.directory.path());
+        command.envs(
+            self.no_sleep
+                .iter()
+                .map(|library| ("LD_PRELOAD", library.path())),
+        );
+        command.arg("-S").arg("-V");
+        for option in options {
+            command.arg("-o").arg(OsString::from_vec(option.clone()));
+        }
+        sys::limit_cpu_time(&mut command, CPU_SECONDS);
+        let output = command.stdin(Stdio::null()).output().expect("run");
+        if output.status.signal().is_some() {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&output.stderr);
+        let lines = text.lines().filter(|line| !line.contains(": statistics: "));
+        let mut lines: Vec<String> = lines.map(readable).collect();
+        lines.push(output.status.to_string());
+        Some(lines)
+    }
+
+    fn compare(&self, seed: u64, tally: &Mutex<Tally>) {
+        let options = values::options(&mut Random::new(seed));
+        let c = self.run(&self.c_program, &options);
+        let here = self.run(Path::new(env!("CARGO_BIN_EXE_scache")), &options);
+        let mut tally = tally.lock().expect("no panic");
+        match &c {
+            Some(lines) if here == c => {
+                tally.same += 1;
+                tally.warned += usize::from(lines.iter().any(|line| line.contains("warning")));
+            }
+            None if here.is_some() => tally.not_compared += 1,
+            _ => {
+                tally.differences += 1;
+                println!("\nSEED={seed}");
+                for option in &options {
+                    println!("    -o '{}'", option.escape_ascii());
+                }
+                println!("C: {c:#?}\nhere: {here:#?}");
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(c_program) = std::env::var_os("SCACHE") else {
+        println!("SKIPPED: SCACHE does not name the C program");
+        return ExitCode::SUCCESS;
+    };
+    let count = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(10_000);
+    let (seed, start) = (Random::seed(), Instant::now());
+    let differ = Differ::new(c_program);
+    let threads = match differ.no_sleep {
+        Some(_) => THREADS,
+        None => SLEEPING_THREADS,
+    };
+    let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+    let work = || loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= count || tally.lock().expect("no panic").differences >= ENOUGH {
+            break;
+        }
+        differ.compare(seed.wrapping_add(number as u64), &tally);
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let tally = tally.into_inner().expect("no panic");
+    println!(
+        "{} values: the same, {} of them with warnings; {} that the C program dies of; {} different; {:?}",
+        tally.same, tally.warned, tally.not_compared, tally.differences, start.elapsed()
+    );
+    match tally.differences {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
