@@ -95,9 +95,9 @@ impl Scache {
     pub fn new(params: ScacheParams, announce: bool, now: Instant) -> Scache {
         Scache {
             stats_deadline: now + params.status_update_time,
+            cache: ScacheMulti::new(&params.farewell, params.endpoint_limit),
             params,
             announce,
-            cache: ScacheMulti::default(),
             handed: 0,
             stats: Statistics::new(),
         }

@@ -24,6 +24,7 @@ struct World {
     props: usize,
     most_ttl: usize,
     most_pause: usize,
+    endpoint_limit: usize,
 }
 
 /// Few endpoints and long lists of bindings; many endpoints and short lists;
@@ -35,6 +36,7 @@ const WORLDS: [World; 4] = [
         props: 30,
         most_ttl: 3000,
         most_pause: 20,
+        endpoint_limit: 0,
     },
     World {
         endps: 200,
@@ -42,6 +44,7 @@ const WORLDS: [World; 4] = [
         props: 2,
         most_ttl: 3000,
         most_pause: 20,
+        endpoint_limit: 2,
     },
     World {
         endps: 20,
@@ -49,6 +52,7 @@ const WORLDS: [World; 4] = [
         props: 3,
         most_ttl: 20_000,
         most_pause: 4,
+        endpoint_limit: 30,
     },
     World {
         endps: 5,
@@ -56,6 +60,7 @@ const WORLDS: [World; 4] = [
         props: 2,
         most_ttl: 20,
         most_pause: 20,
+        endpoint_limit: 1,
     },
 ];
 
@@ -132,7 +137,7 @@ impl Both {
     fn give_away(&mut self, which: usize) {
         let (real, naive) = self.held.swap_remove(which);
         self.real.give_away(real);
-        self.closed(naive.age);
+        self.closed(naive.age, false);
     }
 
     /// The other side of a session speaks or hangs up, if it can.
@@ -153,13 +158,13 @@ impl Both {
     /// What has become of sessions is the same, seen from their other sides.
     fn settle(&mut self) {
         assert_eq!(self.real.take_dead_count(), self.naive.take_dead_count());
-        for age in self.naive.take_ended() {
-            self.closed(age);
+        for (age, told) in self.naive.take_ended() {
+            self.closed(age, told);
         }
     }
 
-    /// A session was closed, and nothing was said.
-    fn closed(&mut self, age: u64) {
+    /// A session was closed, after farewell or without a word.
+    fn closed(&mut self, age: u64, told: bool) {
         let Some(mut other) = self.others.remove(&age) else {
             return;
         };
@@ -170,7 +175,11 @@ impl Both {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             result => drop(result.expect("to be closed")),
         }
-        assert_eq!(heard.escape_ascii().to_string(), "");
+        let farewell: &[u8] = if told { b"QUIT\r\n" } else { b"" };
+        assert_eq!(
+            heard.escape_ascii().to_string(),
+            farewell.escape_ascii().to_string()
+        );
     }
 
     fn expire(&mut self, most: usize) {
@@ -250,8 +259,8 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
     for (number, world) in WORLDS.iter().enumerate() {
         let mut random = Random::new(seed.wrapping_add(number as u64));
         let mut both = Both {
-            real: ScacheMulti::default(),
-            naive: Naive::default(),
+            real: ScacheMulti::new(b"QUIT", world.endpoint_limit),
+            naive: Naive::new(world.endpoint_limit),
             held: Vec::new(),
             others: BTreeMap::new(),
             start: Instant::now(),
@@ -269,6 +278,10 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
             both.real.give_back(real);
             both.naive.give_back(naive);
         }
+        both.check(&before);
+        both.real.close_all();
+        both.naive.close_all();
+        both.settle();
         both.check(&before);
         ways = [ways[0] + both.ways[0], ways[1] + both.ways[1]];
         drop(both);

@@ -77,6 +77,8 @@ impl Both {
         let params = ScacheParams {
             ttl_limit: Duration::from_secs(1000),
             status_update_time: Duration::from_secs(1000),
+            farewell: Vec::new(),
+            endpoint_limit: 0,
         };
         Both {
             service: Scache::new(params, false, Instant::now()),

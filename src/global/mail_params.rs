@@ -183,7 +183,16 @@ pub struct ScacheParams {
     pub ttl_limit: Duration,
     /// `connection_cache_status_update_time`: how often to log statistics.
     pub status_update_time: Duration,
+    /// `connection_cache_farewell`: a line that is sent over a session before
+    /// it is closed, or nothing.
+    pub farewell: Vec<u8>,
+    /// `connection_cache_endpoint_limit`: how many sessions to keep under one
+    /// endpoint, or 0 for as many as there are.
+    pub endpoint_limit: usize,
 }
+
+/// The longest farewell, in bytes.
+const FAREWELL_MOST: usize = 100;
 
 /// Looks up the service's own parameters. Before, `$process_id` becomes
 /// known; after this, nothing is looked up any more.
@@ -194,7 +203,28 @@ pub fn scache_params_init(conf: &mut MailConf) -> Result<ScacheParams, String> {
     Ok(ScacheParams {
         ttl_limit: time(conf, "connection_cache_ttl_limit", "2s")?,
         status_update_time: time(conf, "connection_cache_status_update_time", "600s")?,
+        farewell: farewell(conf)?,
+        endpoint_limit: conf
+            .get_mail_conf_int("connection_cache_endpoint_limit", 0, 0)?
+            .unsigned_abs() as usize,
     })
+}
+
+fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
+    let name = "connection_cache_farewell";
+    let text = conf.get_mail_conf_str(name, b"", 0)?;
+    let shown = printable(&text).to_string();
+    if text.len() > FAREWELL_MOST {
+        let len = text.len();
+        return Err(format!(
+            "bad string length {len} > {FAREWELL_MOST}: {name} = {shown}"
+        ));
+    }
+    if text.iter().any(|byte| b"\r\n\0".contains(byte)) {
+        let problem = format!("line break or null byte in value: {shown}");
+        return Err(bad_value(conf, name, &problem));
+    }
+    Ok(text)
 }
 
 /// A string that must not be empty.

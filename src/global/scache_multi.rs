@@ -4,7 +4,7 @@
 //! Destination names are bound to endpoint names; a destination is looked up
 //! by trying its endpoints in the order in which they were bound. Sessions and
 //! bindings end with their time to live, and the descriptor of a session is
-//! closed when the session ends. A session whose other side has hung up, or has
+//! closed, after a farewell, when the session ends. A session whose other side has hung up, or has
 //! said something, is dead: that is found out when it is its turn to be found,
 //! and then it is closed.
 //!
@@ -13,7 +13,8 @@
 //! read everything that was sent to it. Until then it can go back.
 //!
 //! The cache knows no clock: every call says what time it is. Saving and
-//! finding cost O(log n) at most in all that is cached; a destination is looked
+//! finding cost O(log n) at most in all that is cached, and a look at each
+//! session of the endpoint when one has to go because of its limit; a destination is looked
 //! up in the time it takes to walk its bindings or the endpoints that have
 //! sessions, whichever are fewer.
 
@@ -26,7 +27,6 @@ mod session;
 pub use session::Session;
 
 use crate::msg_info;
-use crate::util::held_socket::close_at_once;
 use crate::util::msg::msg_verbose;
 use crate::util::names::{NameId, Names};
 use crate::util::printable::printable;
@@ -48,6 +48,10 @@ pub struct ScacheSize {
 /// The cache. The original's `SCACHE_MULTI`.
 #[derive(Debug, Default)]
 pub struct ScacheMulti {
+    /// What a session is sent before it is closed.
+    farewell: Vec<u8>,
+    /// How many sessions an endpoint may have, if not 0.
+    endpoint_limit: usize,
     names: Names,
     endps: Vec<Endpoint>,
     live: Vec<NameId>,
@@ -95,7 +99,20 @@ impl RingMember for Binding {
 }
 
 impl ScacheMulti {
-    /// Adds a session behind those of the same endpoint. The original's
+    /// A cache whose sessions are sent this line before they are closed, unless
+    /// it is empty. After a session was saved its endpoint has no more than
+    /// `endpoint_limit`, unless that is 0.
+    pub fn new(farewell: &[u8], endpoint_limit: usize) -> ScacheMulti {
+        let end: &[u8] = if farewell.is_empty() { b"" } else { b"\r\n" };
+        ScacheMulti {
+            farewell: [farewell, end].concat(),
+            endpoint_limit,
+            ..ScacheMulti::default()
+        }
+    }
+
+    /// Adds a session behind those of the same endpoint. Where that makes too
+    /// many, the one that is nearest to its end goes. The original's
     /// `scache_multi_save_endp()`.
     pub fn save_endp(
         &mut self,
@@ -120,6 +137,7 @@ impl ScacheMulti {
             link: Link::default(),
         });
         self.link_session(number);
+        self.enforce_endpoint_limit(endp);
     }
 
     /// Takes out the oldest session of an endpoint that is not dead; those
@@ -259,7 +277,8 @@ impl ScacheMulti {
     /// Closes all sessions: the process ends.
     pub fn close_all(&mut self) {
         while let Some(session) = self.remove_first_session() {
-            close_at_once(session.fd);
+            self.release_name(session.endp);
+            session.close(&self.farewell);
         }
     }
 
@@ -278,6 +297,23 @@ impl ScacheMulti {
         }
     }
 
+    fn enforce_endpoint_limit(&mut self, endp: NameId) {
+        let count = |cache: &Self| {
+            cache
+                .endps
+                .get(endp as usize)
+                .map_or(0, |e| e.sessions.len())
+        };
+        while self.endpoint_limit > 0 && count(self) > self.endpoint_limit {
+            let nearest = self
+                .sessions_of(endp)
+                .min_by_key(|&number| self.sessions[number].timer);
+            if let Some(session) = nearest.and_then(|number| self.remove_session(number)) {
+                self.drop_session(session);
+            }
+        }
+    }
+
     fn take_session(&mut self, endp: NameId, now: Instant) -> Option<Session> {
         loop {
             let number = self.endps.get(endp as usize)?.sessions.first()?;
@@ -288,7 +324,8 @@ impl ScacheMulti {
             } else if session.is_dead() {
                 session.log("scache_multi_find_endp: dead", label);
                 self.dead_count += 1;
-                self.drop_session(session);
+                self.release_name(endp);
+                session.drop_endp(b"");
             } else {
                 session.log("scache_multi_find_endp: found", label);
                 session.log_leaves();
@@ -305,7 +342,7 @@ impl ScacheMulti {
 
     fn drop_session(&mut self, session: Session) {
         self.release_name(session.endp);
-        session.drop_endp();
+        session.drop_endp(&self.farewell);
     }
 
     fn remove_first_session(&mut self) -> Option<Session> {
@@ -427,10 +464,13 @@ impl ScacheMulti {
     /// Whether an endpoint has a session that has not ended, though it may not
     /// have been its turn to be closed yet.
     fn has_session(&self, endp: NameId, now: Instant) -> bool {
-        let first = self.endps[endp as usize].sessions.first();
-        let succ = |&number: &u32| Ring::succ(&self.sessions, number);
-        std::iter::successors(first, succ)
+        self.sessions_of(endp)
             .any(|number| self.sessions[number].timer.deadline() > now)
+    }
+
+    fn sessions_of(&self, endp: NameId) -> impl Iterator<Item = u32> + '_ {
+        let succ = |&number: &u32| Ring::succ(&self.sessions, number);
+        std::iter::successors(self.endps[endp as usize].sessions.first(), succ)
     }
 
     fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {

@@ -196,6 +196,10 @@ impl<S: MultiService> Clients<S> {
             now = self.wait(Some(deadline), now, watchdog)?;
             let _ = self.round(now, deadline <= now);
         }
+        // Time is up for the others; the service gets back what is theirs.
+        for number in self.clients.numbers() {
+            self.disconnect(number, now);
+        }
         Ok(())
     }
 

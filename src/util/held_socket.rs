@@ -20,6 +20,13 @@ pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
         )
 }
 
+/// Sends a text if that can be done at once. What is no socket gets nothing.
+pub fn send_at_once(socket: BorrowedFd<'_>, text: &[u8]) {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: `text` is readable for its length.
+    unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), flags) };
+}
+
 /// Closes a descriptor that may be the last one of a socket, without waiting
 /// for what its former owner left unsent: the system goes on sending that.
 pub fn close_at_once(fd: OwnedFd) {
@@ -45,7 +52,7 @@ pub fn close_at_once(fd: OwnedFd) {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -75,10 +82,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_is_silent_and_can_be_closed() {
-        let fd = OwnedFd::from(File::open("/dev/null").unwrap());
+    fn a_text_is_sent_if_there_is_somebody_and_room() {
+        let (socket, mut other) = UnixStream::pair().unwrap();
+        send_at_once(socket.as_fd(), b"QUIT\r\n");
+        let mut heard = [0; 100];
+        assert_eq!(other.read(&mut heard).unwrap(), 6);
+        assert_eq!(&heard[..6], b"QUIT\r\n");
+        socket.set_nonblocking(true).unwrap();
+        while (&socket).write(&[b'x'; 4096]).is_ok() {}
+        socket.set_nonblocking(false).unwrap();
+        send_at_once(socket.as_fd(), b"QUIT\r\n");
+        drop(other);
+        send_at_once(socket.as_fd(), b"QUIT\r\n");
+    }
+
+    #[test]
+    fn what_is_no_socket_is_silent_and_hears_nothing_and_can_be_closed() {
+        let path = std::env::temp_dir().join(format!("held_socket.{}", std::process::id()));
+        let fd = OwnedFd::from(File::create(&path).unwrap());
         assert!(is_silent(fd.as_fd()));
+        send_at_once(fd.as_fd(), b"QUIT\r\n");
         close_at_once(fd);
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

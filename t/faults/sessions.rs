@@ -1,6 +1,6 @@
 //! What becomes of sessions that nobody fetches.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
@@ -90,6 +90,21 @@ fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come
         assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
         wait_for_fds(&daemon, before);
     }
+}
+
+#[test]
+fn a_session_that_is_on_its_way_at_the_end_is_told() {
+    let farewell = "connection_cache_farewell = QUIT";
+    let daemon = setup().main_cf(farewell).start().expect("start");
+    let mut client = connect(&daemon);
+    let (file, mut other) = session();
+    save(&mut client, 100, "e", "p", &file);
+    drop(file);
+    find_begun(&mut client, "e").expect("the session");
+    daemon.end().expect("end");
+    let mut heard = String::new();
+    other.read_to_string(&mut heard).expect("to be closed");
+    assert_eq!(heard, "QUIT\r\n");
 }
 
 #[test]

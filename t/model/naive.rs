@@ -30,12 +30,21 @@ pub struct Naive {
     clock: u64,
     sessions: Vec<Session>,
     bindings: Vec<Binding>,
-    /// The ages of sessions that were closed.
-    ended: Vec<u64>,
+    /// How many sessions an endpoint may have, if not 0.
+    endpoint_limit: usize,
+    /// The ages of sessions that were closed, and whether they were told.
+    ended: Vec<(u64, bool)>,
     dead_count: u64,
 }
 
 impl Naive {
+    pub fn new(endpoint_limit: usize) -> Naive {
+        Naive {
+            endpoint_limit,
+            ..Naive::default()
+        }
+    }
+
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
@@ -43,16 +52,24 @@ impl Naive {
 
     /// Adds a session; its age.
     pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) -> u64 {
-        let (age, endp, prop) = (self.tick(), endp.into(), prop.into());
+        let age = self.tick();
         self.sessions.push(Session {
             age,
             deadline,
-            endp,
-            prop,
+            endp: endp.into(),
+            prop: prop.into(),
             fd,
             dead: false,
         });
+        while self.endpoint_limit > 0 && self.of_endp(endp).count() > self.endpoint_limit {
+            let nearest = self.of_endp(endp).map(|s| (s.deadline, s.age)).min();
+            self.end(nearest.expect("more than none").1);
+        }
         age
+    }
+
+    fn of_endp<'a>(&'a self, endp: &'a str) -> impl Iterator<Item = &'a Session> {
+        self.sessions.iter().filter(move |s| s.endp == endp)
     }
 
     /// Lets one of the sessions die whose other side is known; the other side.
@@ -70,8 +87,9 @@ impl Naive {
             if session.deadline > now && !session.dead {
                 return Some(session);
             }
-            self.dead_count += u64::from(session.deadline > now);
-            self.ended.push(session.age);
+            let late = session.deadline <= now;
+            self.dead_count += u64::from(!late);
+            self.ended.push((session.age, late));
         }
         None
     }
@@ -151,13 +169,18 @@ impl Naive {
         nearest.inspect(|&(_, age)| self.end(age)).is_some()
     }
 
-    fn end(&mut self, age: u64) {
-        self.sessions.retain(|s| s.age != age);
-        self.ended.push(age);
+    pub fn close_all(&mut self) {
+        while self.drop_nearest_session() {}
     }
 
-    /// The ages of sessions that were closed since this was asked last.
-    pub fn take_ended(&mut self) -> Vec<u64> {
+    fn end(&mut self, age: u64) {
+        self.sessions.retain(|s| s.age != age);
+        self.ended.push((age, true));
+    }
+
+    /// The ages of sessions that were closed since this was asked last, and
+    /// whether farewell was said.
+    pub fn take_ended(&mut self) -> Vec<(u64, bool)> {
         std::mem::take(&mut self.ended)
     }
 

@@ -52,6 +52,8 @@ fn nothing_needs_to_be_set() {
         ScacheParams {
             ttl_limit: Duration::from_secs(2),
             status_update_time: Duration::from_secs(600),
+            farewell: Vec::new(),
+            endpoint_limit: 0,
         }
     );
 }
@@ -149,4 +151,29 @@ fn the_process_is_known_to_the_services_own_parameters() {
             std::process::id()
         ))
     );
+}
+
+#[test]
+fn a_farewell_is_one_line_that_is_not_too_long() {
+    let farewell = |text: &str| {
+        let mut conf = conf(&["mail_name=Postfix"]);
+        conf.update(b"connection_cache_farewell", text.as_bytes());
+        scache_params_init(&mut conf).map(|params| params.farewell)
+    };
+    assert_eq!(farewell("QUIT"), Ok(b"QUIT".to_vec()));
+    assert_eq!(farewell("QUIT $mail_name"), Ok(b"QUIT Postfix".to_vec()));
+    assert_eq!(farewell(&"x".repeat(100)), Ok(vec![b'x'; 100]));
+    let long = format!("{}$mail_name", "x".repeat(94));
+    assert_eq!(
+        farewell(&long),
+        Err(format!(
+            "bad string length 101 > 100: connection_cache_farewell = {}Postfix",
+            "x".repeat(94)
+        ))
+    );
+    for text in ["QUIT\r", "QUIT\nRSET", "\0"] {
+        let error = farewell(text).unwrap_err();
+        let problem = "parameter connection_cache_farewell: line break or null byte in value: ";
+        assert!(error.ends_with(&format!("{problem}{text}")), "{error}");
+    }
 }

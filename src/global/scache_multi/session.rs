@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::msg_info;
-use crate::util::held_socket::{close_at_once, is_silent};
+use crate::util::held_socket::{close_at_once, is_silent, send_at_once};
 use crate::util::msg::msg_verbose;
 use crate::util::names::NameId;
 use crate::util::printable::printable;
@@ -33,9 +33,18 @@ impl Session {
         !is_silent(self.fd.as_fd())
     }
 
-    /// Closes it. The original's `scache_multi_drop_endp()`.
-    pub(super) fn drop_endp(self) {
+    /// Says farewell, unless that is empty, and closes it. The original's
+    /// `scache_multi_drop_endp()`.
+    pub(super) fn drop_endp(self, farewell: &[u8]) {
         log_drop_endp(&self.prop, self.fd.as_raw_fd());
+        self.close(farewell);
+    }
+
+    /// The same, and nothing is logged.
+    pub(super) fn close(self, farewell: &[u8]) {
+        if !farewell.is_empty() {
+            send_at_once(self.fd.as_fd(), farewell);
+        }
         close_at_once(self.fd);
     }
 
