@@ -14,12 +14,12 @@ mod harness;
 mod log_time;
 #[path = "daemon/postlog.rs"]
 mod postlog;
-#[path = "daemon/postlogd.rs"]
-mod postlogd;
 #[path = "daemon/process.rs"]
 mod process;
 #[path = "daemon/status.rs"]
 mod status;
+#[path = "daemon/syslog.rs"]
+mod syslog;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use harness::entry::{Entry, SCACHE_LINE};
 use harness::master::Setup;
 use scache::global::scache_clnt::ScacheClnt;
-use scache::util::msg::{msg_more_verbose, msg_output};
+use scache::util::msg::{msg_more_verbose, msg_output, Severity};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -132,7 +132,7 @@ fn say(text: &str) {
 /// Shows the attributes that are sent and received, as the library logs them.
 fn show_lists() {
     msg_more_verbose();
-    msg_output(Box::new(|_, text| {
+    msg_output(Box::new(|_: Severity, text: &str| {
         if let Some(attr) = text.strip_prefix("send attr ") {
             println!("        > {attr}");
         } else if let Some(name) = text.strip_prefix("input attribute name: ") {

@@ -12,6 +12,8 @@ mod harness;
 mod help;
 #[path = "faults/hostile.rs"]
 mod hostile;
+#[path = "faults/log.rs"]
+mod log;
 #[path = "faults/many.rs"]
 mod many;
 #[path = "faults/sessions.rs"]

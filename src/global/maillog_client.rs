@@ -8,11 +8,11 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::util::local_time::LocalTime;
+use crate::util::log_socket::LogSocket;
 use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, Severity};
 use crate::util::msg_syslog::msg_syslog_init;
 
@@ -20,6 +20,9 @@ use crate::util::msg_syslog::msg_syslog_init;
 /// and the name of the host.
 const POSTLOG_SERVICE: &str = "POSTLOG_SERVICE";
 const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
+
+/// Room for a line on stderr, unless it is a long one.
+const LINE_ROOM: usize = 4096;
 
 /// Where to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,47 +101,25 @@ pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
 }
 
 /// Lines on stderr.
-fn stderr_output(task: &str) -> MsgOutput {
+fn stderr_output(task: &str) -> Box<dyn MsgOutput> {
     let task = task.to_string();
-    Box::new(move |severity, text| {
-        let line = format!("{task}: {}{text}\n", severity.prefix());
+    let mut line = Vec::with_capacity(LINE_ROOM);
+    Box::new(move |severity: Severity, text: &str| {
+        line.clear();
         // There is nowhere to tell that stderr does not work.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = writeln!(line, "{task}: {}{text}", severity.prefix());
+        let _ = std::io::stderr().write_all(&line);
     })
 }
 
 /// Datagrams to postlogd(8). The original's `msg_logger_init()`.
-fn postlog_output(task: &str, service: &Path, hostname: &str) -> MsgOutput {
+fn postlog_output(task: &str, service: &Path, hostname: &str) -> Box<dyn MsgOutput> {
     let hostname = hostname.split('.').next().unwrap_or(hostname);
-    let ident = format!("{hostname} {task}[{}]", std::process::id());
-    let service = service.to_path_buf();
-    let mut socket = connect(&service);
-    Box::new(move |severity, text| {
-        let line = postlog_line(&ident, severity, text);
-        let sent = socket
-            .as_ref()
-            .is_some_and(|socket| socket.send(&line).is_ok());
-        if !sent {
-            // postlogd(8) has been started anew, if it can be reached at all.
-            socket = connect(&service).or_else(|| socket.take());
-            if let Some(socket) = &socket {
-                let _ = socket.send(&line);
-            }
-        }
-    })
-}
-
-fn postlog_line(ident: &str, severity: Severity, text: &str) -> Vec<u8> {
-    let stamp = LocalTime::at(SystemTime::now()).log_stamp();
-    [
-        format!("{stamp} {ident}: ").as_bytes(),
-        &log_text(severity, text),
-    ]
-    .concat()
-}
-
-fn connect(service: &Path) -> Option<UnixDatagram> {
-    let socket = UnixDatagram::unbound().ok()?;
-    socket.connect(service).ok()?;
-    Some(socket)
+    let head = format!("{hostname} {task}[{}]: ", std::process::id());
+    let form = move |severity, text: &str, line: &mut Vec<u8>| {
+        let stamp = LocalTime::at(SystemTime::now()).log_stamp();
+        let _ = write!(line, "{stamp} {head}");
+        log_text(severity, text, line);
+    };
+    Box::new(LogSocket::new(service, &[libc::SOCK_DGRAM], Box::new(form)))
 }

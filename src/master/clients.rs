@@ -15,7 +15,7 @@ use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
 use crate::util::event::{EventTag, Events};
-use crate::util::msg::msg_verbose;
+use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
 use crate::util::signal_pipe::SignalPipe;
@@ -171,6 +171,8 @@ impl<S: MultiService> Clients<S> {
         now: Instant,
         watchdog: &Watchdog,
     ) -> io::Result<Instant> {
+        // What the log did not take is sent when it does.
+        let deadline = deadline.into_iter().chain(msg_flush(now)).min();
         self.events.wait(deadline, now)?;
         watchdog.pat();
         Ok(Instant::now())

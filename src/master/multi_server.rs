@@ -30,6 +30,7 @@ use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::getopt::Getopt;
 use crate::util::local_time::LocalTime;
+use crate::util::msg::msg_drain;
 use crate::util::open_limit::open_limit;
 use crate::util::poll_fd::read_wait;
 use crate::util::printable::printable;
@@ -51,6 +52,7 @@ pub fn multi_server_main<S: MultiService>(
     if let Err(text) = run(init) {
         msg_fatal!("{text}");
     }
+    msg_drain();
     exit(0)
 }
 
@@ -189,6 +191,7 @@ fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(
     while wait != Wait::Request && stream.ended() != Some(NoInput::Timeout) {
         let mut is_ready = true;
         if wait != Wait::Nothing {
+            msg_drain();
             is_ready = read_wait(stream.as_fd(), params.ipc_timeout)
                 .map_err(|err| format!("read_wait: {}", strerror(&err)))?;
             stream.set_readable();

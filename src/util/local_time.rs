@@ -4,6 +4,7 @@
 //! an administrator may change it while the program runs. In a jail there is
 //! nothing to look at, and the rules that are known stay in force.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
@@ -21,20 +22,25 @@ pub struct LocalTime(libc::tm);
 impl LocalTime {
     /// The local time at `when`.
     pub fn at(when: SystemTime) -> LocalTime {
-        let since_epoch = when
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         // (Its type has two sizes on some systems, and its name is deprecated.)
-        let time = since_epoch.as_secs() as _;
+        let time = seconds(when) as _;
         if !KEEPS_ZONE.load(Ordering::Relaxed) {
             // SAFETY: `time` outlives the call; the result, which is shared, is
             // not looked at.
             unsafe { libc::localtime(&time) };
         }
-        // SAFETY: all-zero is a valid tm (numbers and a null pointer).
-        let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+        let mut tm = empty();
         // SAFETY: both pointers are to locals that outlive the call.
         unsafe { libc::localtime_r(&time, &mut tm) };
+        LocalTime(tm)
+    }
+
+    /// The time at `when` in no zone.
+    pub fn universal(when: SystemTime) -> LocalTime {
+        let time = seconds(when) as _;
+        let mut tm = empty();
+        // SAFETY: both pointers are to locals that outlive the call.
+        unsafe { libc::gmtime_r(&time, &mut tm) };
         LocalTime(tm)
     }
 
@@ -45,28 +51,51 @@ impl LocalTime {
     }
 
     /// `Nov  4 01:48:58`, as ctime(3) has it between weekday and year.
-    pub fn ctime(self) -> String {
-        format!("{} {:2} {}", self.month(), self.0.tm_mday, self.clock())
+    pub fn ctime(self) -> Stamp {
+        Stamp {
+            time: self.0,
+            zeros: false,
+        }
     }
 
     /// `Nov 04 01:48:58`, as a mail log line begins.
-    pub fn log_stamp(self) -> String {
-        format!("{} {:02} {}", self.month(), self.0.tm_mday, self.clock())
+    pub fn log_stamp(self) -> Stamp {
+        Stamp {
+            time: self.0,
+            zeros: true,
+        }
     }
+}
 
-    fn month(self) -> &'static str {
-        usize::try_from(self.0.tm_mon)
-            .ok()
-            .and_then(|month| MONTHS.get(month))
-            .unwrap_or(&"???")
-    }
+/// A moment as text.
+pub struct Stamp {
+    time: libc::tm,
+    /// The day is padded with zeros.
+    zeros: bool,
+}
 
-    fn clock(self) -> String {
-        format!(
-            "{:02}:{:02}:{:02}",
-            self.0.tm_hour, self.0.tm_min, self.0.tm_sec
-        )
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = &self.time;
+        let month = usize::try_from(time.tm_mon).ok();
+        f.write_str(month.and_then(|month| MONTHS.get(month)).unwrap_or(&"???"))?;
+        match self.zeros {
+            true => write!(f, " {:02}", time.tm_mday),
+            false => write!(f, " {:2}", time.tm_mday),
+        }?;
+        let (hour, min, sec) = (time.tm_hour, time.tm_min, time.tm_sec);
+        write!(f, " {hour:02}:{min:02}:{sec:02}")
     }
+}
+
+fn seconds(when: SystemTime) -> u64 {
+    let since_epoch = when.duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
+}
+
+fn empty() -> libc::tm {
+    // SAFETY: all-zero is a valid tm (numbers and a null pointer).
+    unsafe { std::mem::zeroed() }
 }
 
 #[cfg(test)]
@@ -75,14 +104,13 @@ mod tests {
 
     #[test]
     fn days_are_padded_with_a_blank_or_a_zero() {
-        // SAFETY: all-zero is a valid tm (numbers and a null pointer).
-        let tm = libc::tm {
+        let time = libc::tm {
             tm_mon: 10,
             tm_mday: 4,
             tm_hour: 1,
-            ..unsafe { std::mem::zeroed() }
+            ..empty()
         };
-        assert_eq!(LocalTime(tm).ctime(), "Nov  4 01:00:00");
-        assert_eq!(LocalTime(tm).log_stamp(), "Nov 04 01:00:00");
+        assert_eq!(LocalTime(time).ctime().to_string(), "Nov  4 01:00:00");
+        assert_eq!(LocalTime(time).log_stamp().to_string(), "Nov 04 01:00:00");
     }
 }

@@ -11,6 +11,7 @@ pub mod getopt;
 pub mod heap;
 pub mod held_socket;
 pub mod local_time;
+pub mod log_socket;
 pub mod mac_expand;
 pub mod mac_parse;
 pub mod msg;

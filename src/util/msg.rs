@@ -11,8 +11,11 @@
 //! [`MSG_ERROR_LIMIT`]th `msg_error!`.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::printable::printable_text;
 
@@ -44,18 +47,45 @@ impl Severity {
     }
 }
 
-/// A message as it goes to a log: the prefix, and as much text as is allowed.
-pub fn log_text(severity: Severity, text: &str) -> Vec<u8> {
+/// Appends a message as it goes to a log: the prefix, and as much text as is
+/// allowed.
+pub fn log_text(severity: Severity, text: &str, line: &mut Vec<u8>) {
     let text = text.as_bytes();
-    [
-        severity.prefix().as_bytes(),
-        &text[..text.len().min(LOG_TEXT_LIMIT)],
-    ]
-    .concat()
+    line.extend_from_slice(severity.prefix().as_bytes());
+    line.extend_from_slice(&text[..text.len().min(LOG_TEXT_LIMIT)]);
 }
 
-/// Where messages go: called with the severity and the text without prefix.
-pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
+/// A short text, made in `room` and cut off where that ends: without allocating.
+pub fn short_text<'a>(room: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str {
+    let size = room.len();
+    let mut rest = &mut room[..];
+    let _ = rest.write_fmt(args);
+    let length = size - rest.len();
+    std::str::from_utf8(&room[..length]).unwrap_or_default()
+}
+
+/// Where messages go.
+pub trait MsgOutput: Send {
+    /// Takes one message; the text is without prefix. A fatal one may wait for
+    /// [`LAST_WORD_TIME`] until it is gone, others may not wait.
+    fn print(&mut self, severity: Severity, text: &str);
+
+    /// Sends what could not be sent before, if it is time for that. When it is
+    /// time again; nothing when all is gone.
+    fn flush(&mut self, _now: Instant) -> Option<Instant> {
+        None
+    }
+}
+
+/// Whatever takes a message and is done with it.
+impl<F: FnMut(Severity, &str) + Send> MsgOutput for F {
+    fn print(&mut self, severity: Severity, text: &str) {
+        self(severity, text)
+    }
+}
+
+/// How long the last messages of a program may wait.
+pub const LAST_WORD_TIME: Duration = Duration::from_secs(1);
 
 /// So many errors are too many. The original's `msg_error_bound`.
 pub const MSG_ERROR_LIMIT: u32 = 13;
@@ -66,7 +96,7 @@ const LOG_TEXT_LIMIT: usize = 2000;
 static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
 static ERRORS: AtomicU32 = AtomicU32::new(0);
-static OUTPUTS: Mutex<Vec<MsgOutput>> = Mutex::new(Vec::new());
+static OUTPUTS: Mutex<Vec<Box<dyn MsgOutput>>> = Mutex::new(Vec::new());
 
 /// The number of `-v` options so far. The original's `msg_verbose`.
 pub fn msg_verbose() -> u32 {
@@ -84,13 +114,34 @@ pub fn msg_utf8_enable(utf8: bool) {
 }
 
 /// Adds an output for messages. The original's `msg_output()`.
-pub fn msg_output(output: MsgOutput) {
+pub fn msg_output(output: Box<dyn MsgOutput>) {
     outputs().push(output);
 }
 
 /// Forgets all outputs, for a program that changes where it logs.
 pub fn msg_output_reset() {
+    msg_drain();
     outputs().clear();
+}
+
+/// Sends what could not be sent before; to be called now and then. When it is
+/// time for the next call; nothing when all is gone.
+pub fn msg_flush(now: Instant) -> Option<Instant> {
+    let mut outputs = OUTPUTS.try_lock().ok()?;
+    outputs
+        .iter_mut()
+        .filter_map(|output| output.flush(now))
+        .min()
+}
+
+/// Waits until all is sent, but no longer than [`LAST_WORD_TIME`].
+pub fn msg_drain() {
+    let mut now = Instant::now();
+    let end = now + LAST_WORD_TIME;
+    while let Some(again) = msg_flush(now).filter(|_| now < end) {
+        thread::sleep(again.min(end).saturating_duration_since(now));
+        now = Instant::now();
+    }
 }
 
 /// Logs one message; what the macros call. Does not return when the severity
@@ -119,21 +170,25 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
 
 fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
     let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
+    print(severity, &text);
+}
+
+fn print(severity: Severity, text: &str) {
     match OUTPUTS.try_lock() {
         Ok(mut outputs) => outputs
             .iter_mut()
-            .for_each(|output| output(severity, &text)),
+            .for_each(|output| output.print(severity, text)),
         // An output hangs or has failed, and this is what there is to say of it.
         Err(_) => eprintln!("{}{text}", severity.prefix()),
     }
 }
 
 fn exit_after_delay() -> ! {
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
     std::process::exit(1)
 }
 
-fn outputs() -> std::sync::MutexGuard<'static, Vec<MsgOutput>> {
+fn outputs() -> std::sync::MutexGuard<'static, Vec<Box<dyn MsgOutput>>> {
     OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,15 +1,15 @@
 //! Times in the log are local ones.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use super::harness::kind::Kind;
 use super::harness::master::{binary, Setup};
+use super::harness::namespace;
 use super::harness::need;
-use super::postlogd::Postlogd;
+use super::harness::postlogd::Postlogd;
 use super::{ask, connect, kind, LOOKUP, NOTHING};
 
 /// One zone that is easy, and one that is not that of any machine.
@@ -73,7 +73,7 @@ fn what_goes_to_postlogd_has_local_time() {
     }
 }
 
-/// What /etc/localtime is for a daemon that is started by the script `in-zone`.
+/// Writes what is to be /etc/localtime.
 fn set_system_zone(directory: &Path, hours: i32) {
     let mut content = b"TZif\0".to_vec();
     content.resize(20, 0);
@@ -91,25 +91,10 @@ fn set_system_zone(directory: &Path, hours: i32) {
     file.set_modified(time).expect("set the time");
 }
 
-/// Makes that script; false when it cannot work here.
-fn make_in_zone(directory: &Path) -> bool {
-    const SCRIPT: &str = "#!/bin/sh
-        unset TZ
-        in_zone='mount --bind \"$0\" \"$(readlink -f /etc/localtime)\" && exec \"$@\"'
-        exec unshare -m sh -c \"$in_zone\" DIR/localtime PROGRAM \"$@\"";
-    let script = SCRIPT
-        .replace("DIR", directory.to_str().expect("text"))
-        .replace("PROGRAM", binary().to_str().expect("text"));
-    let path = directory.join("in-zone");
-    fs::write(&path, script).expect("write");
-    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("chmod");
-    let probe = Command::new("unshare").args(["-m", "true"]).status();
-    Path::new("/etc/localtime").exists() && probe.is_ok_and(|status| status.success())
-}
-
 #[test]
 fn a_new_system_time_zone_shows_in_the_next_line_except_in_a_jail() {
-    if !need::root() {
+    if !Path::new("/etc/localtime").exists() {
+        need::skip("an /etc/localtime");
         return;
     }
     for (jail, after) in [("n", "TST-7"), ("y", "TST-5")] {
@@ -122,14 +107,16 @@ fn a_new_system_time_zone_shows_in_the_next_line_except_in_a_jail() {
             .main_cf("maillog_file = /var/log/mail.log");
         let directory = setup.prepare().expect("a directory");
         set_system_zone(directory.path(), 5);
-        if !make_in_zone(directory.path()) {
-            need::skip("an /etc/localtime, and to mount another one over it");
+        let prepare = format!(
+            "unset TZ && mount --bind {}/localtime $(readlink -f /etc/localtime)",
+            directory.path().display()
+        );
+        let Some(script) = namespace::script(directory.path(), &binary(), &prepare) else {
             return;
-        }
+        };
         let postlogd = Postlogd::bind(directory.path(), "postlog");
         let start = now();
-        let setup = setup.binary(directory.path().join("in-zone"));
-        let daemon = setup.start_in(directory).expect("start");
+        let daemon = setup.binary(script).start_in(directory).expect("start");
         let mut client = connect(&daemon);
         for (hours, zone) in [(5, "TST-5"), (7, after)] {
             set_system_zone(daemon.directory(), hours);

@@ -6,7 +6,7 @@ use super::harness::daemon::Daemon;
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
 use super::harness::need;
-use super::postlogd::Postlogd;
+use super::harness::postlogd::Postlogd;
 use super::{ask, connect, kind, LOOKUP, NOTHING};
 
 /// What begins each line, behind the time.

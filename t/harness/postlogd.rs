@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::harness::client::PATIENCE;
+use super::client::PATIENCE;
 
 /// The socket in q/public, gone when dropped.
 pub struct Postlogd {
@@ -43,6 +43,20 @@ impl Postlogd {
         Line {
             stamp: stamp.to_string(),
             text: text.replacen(&format!("[{pid}]"), "[PID]", 1),
+        }
+    }
+
+    /// Sends to it until it takes no more before it reads.
+    pub fn fill(&self) {
+        let sender = UnixDatagram::unbound().expect("a socket");
+        sender.set_nonblocking(true).expect("non-blocking");
+        while sender.send_to(b"filler", &self.path).is_ok() {}
+    }
+
+    /// Reads so many datagrams, whatever they are.
+    pub fn discard(&self, count: usize) {
+        for _ in 0..count {
+            self.socket.recv(&mut [0; 1]).expect("a datagram");
         }
     }
 

@@ -1,0 +1,268 @@
+//! `log_socket`: the connection with who takes messages, syslogd or postlogd(8).
+//!
+//! The protocol of syslog(3), and its way to find syslogd again: a line that
+//! cannot be sent is sent once more on a new connection, and forgotten when
+//! there is none to be had. Unlike syslog(3) nothing here waits for a receiver
+//! that does not read. What it does not take is kept, in order, and tried again
+//! a little later; of what is too much to be kept, the number is said as soon
+//! as there is room. Only a fatal message waits, for a second at most.
+//!
+//! No line is allocated for unless it is kept: the last one may say that there
+//! is no memory.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::close_on_exec::close_on_exec;
+use super::msg::{short_text, MsgOutput, Severity, LAST_WORD_TIME};
+
+/// So many lines are kept.
+const KEPT_LIMIT: usize = 1000;
+
+/// How soon what is kept is tried again; and at last, when that is in vain.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Room for a line: as much text as a log gets, and what is before it.
+const LINE_ROOM: usize = 4096;
+
+/// Writes a line: what the receiver wants before the text, and the text.
+pub type LineForm = Box<dyn Fn(Severity, &str, &mut Vec<u8>) + Send>;
+
+/// An output for messages.
+pub struct LogSocket {
+    path: PathBuf,
+    kinds: &'static [libc::c_int],
+    form: LineForm,
+    /// A socket of that kind.
+    connection: Option<(UnixDatagram, libc::c_int)>,
+    /// The line that is being written. It and those that are kept end in a NUL,
+    /// which is for connections without boundaries.
+    line: Vec<u8>,
+    kept: VecDeque<Vec<u8>>,
+    /// How much of the next line has been sent already.
+    sent: usize,
+    /// How many lines are missing after those that are kept.
+    lost: usize,
+    wait: Duration,
+    again: Option<Instant>,
+}
+
+/// What has become of a line.
+#[derive(PartialEq)]
+enum Outcome {
+    Sent,
+    /// The receiver does not take it now.
+    Full,
+    /// There is no receiver.
+    Gone,
+}
+
+impl LogSocket {
+    /// Connects to the first of these kinds of socket that `path` is, or later
+    /// if it is not there.
+    pub fn new(path: &Path, kinds: &'static [libc::c_int], form: LineForm) -> LogSocket {
+        LogSocket {
+            path: path.to_path_buf(),
+            kinds,
+            form,
+            connection: connect_any(path, kinds),
+            line: Vec::with_capacity(LINE_ROOM),
+            kept: VecDeque::new(),
+            sent: 0,
+            lost: 0,
+            wait: SHORTEST_WAIT,
+            again: None,
+        }
+    }
+
+    fn write_line(&mut self, severity: Severity, text: &str) -> Vec<u8> {
+        let mut line = mem::take(&mut self.line);
+        line.clear();
+        (self.form)(severity, text, &mut line);
+        line.push(0);
+        line
+    }
+
+    /// Sends a line after those that are kept, and waits for that if need be.
+    fn insist(&mut self, line: &[u8]) {
+        let end = Instant::now() + LAST_WORD_TIME;
+        loop {
+            self.send_kept();
+            let is_over = self.kept.is_empty() && self.send(line) != Outcome::Full;
+            if is_over || Instant::now() >= end {
+                return;
+            }
+            thread::sleep(SHORTEST_WAIT);
+        }
+    }
+
+    /// Keeps a line for later; false when there is no memory.
+    fn keep(&mut self, line: &[u8]) -> bool {
+        if self.again.is_none() {
+            self.wait = SHORTEST_WAIT;
+            self.again = Some(Instant::now() + SHORTEST_WAIT);
+        }
+        let mut copy = Vec::new();
+        let room = self.kept.try_reserve(1);
+        let room = room.and(copy.try_reserve(line.len()));
+        if room.is_err() {
+            // No other line may go on where this one has stopped.
+            if self.kept.is_empty() && self.sent > 0 {
+                self.hang_up();
+            }
+            return false;
+        }
+        copy.extend_from_slice(line);
+        self.kept.push_back(copy);
+        true
+    }
+
+    /// Sends what is kept, and says what is not, as far as it is taken; whether
+    /// anything was.
+    fn catch_up(&mut self) -> bool {
+        let some = self.send_kept();
+        if self.kept.is_empty() && self.lost > 0 {
+            self.say_what_is_lost();
+        }
+        some
+    }
+
+    fn send_kept(&mut self) -> bool {
+        let mut some = false;
+        while let Some(line) = self.kept.pop_front() {
+            match self.send(&line) {
+                Outcome::Sent => some = true,
+                Outcome::Full => {
+                    self.kept.push_front(line);
+                    return some;
+                }
+                Outcome::Gone => {
+                    self.lost += 1 + self.kept.len();
+                    self.kept.clear();
+                }
+            }
+        }
+        some
+    }
+
+    fn say_what_is_lost(&mut self) {
+        let mut room = [0; 64];
+        let text = short_text(&mut room, format_args!("{} log lines lost", self.lost));
+        let line = self.write_line(Severity::Warn, text);
+        match self.send(&line) {
+            Outcome::Sent => self.lost = 0,
+            Outcome::Full if self.keep(&line) => self.lost = 0,
+            Outcome::Full => {}
+            // Nobody to wait for.
+            Outcome::Gone => self.again = None,
+        }
+        self.line = line;
+    }
+
+    /// Sends the rest of a line, on a new connection if this one is broken.
+    fn send(&mut self, line: &[u8]) -> Outcome {
+        let outcome = self.send_now(line);
+        if outcome != Outcome::Gone {
+            return outcome;
+        }
+        self.hang_up();
+        self.connection = connect_any(&self.path, self.kinds);
+        let outcome = self.send_now(line);
+        if outcome == Outcome::Gone {
+            self.hang_up();
+        }
+        outcome
+    }
+
+    fn hang_up(&mut self) {
+        self.connection = None;
+        self.sent = 0;
+    }
+
+    fn send_now(&mut self, line: &[u8]) -> Outcome {
+        let Some((socket, kind)) = &self.connection else {
+            return Outcome::Gone;
+        };
+        let is_stream = *kind == libc::SOCK_STREAM;
+        let line = &line[..line.len() - usize::from(!is_stream)];
+        while self.sent < line.len() {
+            match socket.send(&line[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) if is_full(&err) => return Outcome::Full,
+                Err(_) => return Outcome::Gone,
+            }
+        }
+        self.sent = 0;
+        Outcome::Sent
+    }
+}
+
+impl MsgOutput for LogSocket {
+    fn print(&mut self, severity: Severity, text: &str) {
+        self.catch_up();
+        let is_last = matches!(severity, Severity::Fatal | Severity::Panic);
+        if !is_last && (self.lost > 0 || self.kept.len() >= KEPT_LIMIT) {
+            self.lost += 1;
+            return;
+        }
+        let line = self.write_line(severity, text);
+        if is_last {
+            self.insist(&line);
+        } else if !self.kept.is_empty() || self.send(&line) == Outcome::Full {
+            self.lost += usize::from(!self.keep(&line));
+        }
+        self.line = line;
+    }
+
+    fn flush(&mut self, now: Instant) -> Option<Instant> {
+        if self.again.is_some_and(|again| again <= now) {
+            self.wait = match self.catch_up() {
+                true => SHORTEST_WAIT,
+                false => LONGEST_WAIT.min(self.wait * 2),
+            };
+            let is_clear = self.kept.is_empty() && self.lost == 0;
+            self.again = self.again.filter(|_| !is_clear).map(|_| now + self.wait);
+        }
+        self.again
+    }
+}
+
+fn is_full(err: &io::Error) -> bool {
+    // Where nobody can be waited for, it is the second.
+    err.kind() == io::ErrorKind::WouldBlock || err.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+fn connect_any(path: &Path, kinds: &[libc::c_int]) -> Option<(UnixDatagram, libc::c_int)> {
+    for &kind in kinds {
+        match connect(path, kind) {
+            Ok(socket) => return Some((socket, kind)),
+            Err(err) if err.raw_os_error() == Some(libc::EPROTOTYPE) => {}
+            Err(_) => break,
+        }
+    }
+    None
+}
+
+/// A socket that never blocks, not in connect(2) either. Its type is that of a
+/// datagram whatever its kind: here both are used in the same way.
+fn connect(path: &Path, kind: libc::c_int) -> io::Result<UnixDatagram> {
+    // SAFETY: socket() takes plain numbers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is new, and nobody else's.
+    let socket = UnixDatagram::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    close_on_exec(fd)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(socket)
+}

@@ -1,0 +1,169 @@
+//! Logging to syslogd: what is sent, and how it is found again when it has been
+//! started anew. (Priorities and names are in t/options.)
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use super::harness::client::{Client, PATIENCE};
+use super::harness::daemon::Daemon;
+use super::harness::master::{binary, Setup};
+use super::harness::namespace;
+use super::{ask, connect};
+
+/// A syslogd whose socket the daemon sees as /dev/log; gone when dropped.
+struct Syslogd {
+    socket: Socket,
+    path: PathBuf,
+}
+
+enum Socket {
+    Datagram(UnixDatagram),
+    /// With the connection that was accepted.
+    Stream(UnixListener, Option<UnixStream>),
+}
+
+impl Syslogd {
+    fn datagram(directory: &Path) -> Syslogd {
+        Syslogd::new(directory, |path| {
+            let socket = UnixDatagram::bind(path).expect("bind");
+            socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            Socket::Datagram(socket)
+        })
+    }
+
+    fn stream(directory: &Path) -> Syslogd {
+        Syslogd::new(directory, |path| {
+            Socket::Stream(UnixListener::bind(path).expect("bind"), None)
+        })
+    }
+
+    fn new(directory: &Path, bind: fn(&Path) -> Socket) -> Syslogd {
+        let path = directory.join("dev/log");
+        let socket = bind(&path);
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("chmod");
+        Syslogd { socket, path }
+    }
+
+    /// The next line, all of it, as the process of that number sent it; with
+    /// `PID` instead of the number and `TIME` instead of what looks like one.
+    fn receive(&mut self, pid: u32) -> String {
+        let line = match &mut self.socket {
+            Socket::Datagram(socket) => {
+                let mut buffer = [0; 65536];
+                let count = socket.recv(&mut buffer).expect("a line of the log");
+                buffer[..count].to_vec()
+            }
+            Socket::Stream(listener, connection) => {
+                let connection = connection.get_or_insert_with(|| accept(listener));
+                let mut line = Vec::new();
+                while line.last() != Some(&0) {
+                    let mut byte = [0];
+                    connection.read_exact(&mut byte).expect("a line of the log");
+                    line.push(byte[0]);
+                }
+                line
+            }
+        };
+        let line = String::from_utf8(line).expect("text");
+        let (priority, rest) = line.split_at(line.find('>').expect("a priority") + 1);
+        let (time, rest) = rest.split_at(15);
+        assert!(is_time(time), "{line}");
+        format!("{priority}TIME{rest}").replacen(&format!("[{pid}]"), "[PID]", 1)
+    }
+}
+
+impl Drop for Syslogd {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn accept(listener: &UnixListener) -> UnixStream {
+    let (connection, _) = listener.accept().expect("accept");
+    let timeout = connection.set_read_timeout(Some(PATIENCE));
+    timeout.expect("a timeout");
+    connection
+}
+
+/// Is it of the form `Mmm dd hh:mm:ss`, with a blank before a single digit?
+fn is_time(text: &str) -> bool {
+    let form = "Aaa _0 00:00:00".chars();
+    form.zip(text.chars()).all(|(form, char)| match form {
+        'A' => char.is_ascii_uppercase(),
+        'a' => char.is_ascii_lowercase(),
+        '0' => char.is_ascii_digit(),
+        '_' => matches!(char, ' ' | '1'..='3'),
+        other => char == other,
+    })
+}
+
+/// Starts a daemon with that syslogd, if it can be hidden from all others.
+fn start(syslogd: fn(&Path) -> Syslogd) -> Option<(Syslogd, Daemon)> {
+    let setup = Setup::new();
+    let directory = setup.prepare().expect("a directory");
+    fs::create_dir(directory.path().join("dev")).expect("mkdir");
+    let mount = format!("mount --bind {}/dev /dev", directory.path().display());
+    let script = namespace::script(directory.path(), &binary(), &mount)?;
+    let syslogd = syslogd(directory.path());
+    let daemon = setup.binary(script).start_in(directory).expect("start");
+    Some((syslogd, daemon))
+}
+
+/// Has the daemon log a warning about this name.
+fn provoke(client: &mut Client, name: &str) {
+    ask(client, &format!("request={name} ."), "status=1 .");
+}
+
+/// What is sent then, without its end.
+fn warning(name: &str) -> String {
+    format!("<20>TIME postfix/scache[PID]: warning: unrecognized request: \"{name}\", ignored")
+}
+
+#[test]
+fn a_datagram_is_a_line_and_nothing_else() {
+    let Some((mut syslogd, daemon)) = start(Syslogd::datagram) else {
+        return;
+    };
+    provoke(&mut connect(&daemon), "one");
+    assert_eq!(syslogd.receive(daemon.pid()), warning("one"));
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
+fn in_a_stream_a_nul_byte_ends_a_line() {
+    let Some((mut syslogd, daemon)) = start(Syslogd::stream) else {
+        return;
+    };
+    let mut client = connect(&daemon);
+    for name in ["one", "two"] {
+        provoke(&mut client, name);
+        let line = syslogd.receive(daemon.pid());
+        assert_eq!(line, format!("{}\0", warning(name)));
+    }
+}
+
+#[test]
+fn a_syslogd_that_was_started_anew_gets_the_next_line_whatever_its_socket_is() {
+    let Some((mut syslogd, daemon)) = start(Syslogd::datagram) else {
+        return;
+    };
+    let mut client = connect(&daemon);
+    provoke(&mut client, "one");
+    assert_eq!(syslogd.receive(daemon.pid()), warning("one"));
+    for (next, end) in [
+        (Syslogd::datagram as fn(&Path) -> Syslogd, ""),
+        (Syslogd::stream, "\0"),
+        (Syslogd::stream, "\0"),
+        (Syslogd::datagram, ""),
+    ] {
+        drop(syslogd);
+        provoke(&mut client, "lost");
+        syslogd = next(daemon.directory());
+        provoke(&mut client, "two");
+        let line = syslogd.receive(daemon.pid());
+        assert_eq!(line, format!("{}{end}", warning("two")));
+    }
+}

@@ -1,0 +1,181 @@
+//! The log never holds up a client: what its receiver does not take is kept, in
+//! order, and if it is too much its number is said.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::harness::client::Client;
+use crate::harness::daemon::Daemon;
+use crate::harness::master::Setup;
+use crate::harness::namespace;
+use crate::harness::postlogd::Postlogd;
+use crate::help::*;
+
+/// So many lines are kept.
+const KEPT: usize = 1000;
+
+/// A daemon that logs to a socket that nobody reads unless told to.
+fn unread() -> Setup {
+    setup().main_cf("maillog_file = /var/log/mail.log")
+}
+
+fn start(setup: Setup) -> (Postlogd, Daemon) {
+    let directory = setup.prepare().expect("a directory");
+    let postlogd = Postlogd::bind(directory.path(), "postlog");
+    (postlogd, setup.start_in(directory).expect("start"))
+}
+
+/// So many lines a socket takes before it is read.
+fn socket_takes() -> usize {
+    let limit = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").expect("/proc");
+    limit.trim().parse::<usize>().expect("a number") + 1
+}
+
+/// Has the daemon log this many lines; each is answered.
+fn provoke(client: &mut Client, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        ask(client, &format!("request=line-{number} ."));
+    }
+}
+
+/// The text of the next line, without what is before it.
+fn next(postlogd: &Postlogd, daemon: &Daemon) -> String {
+    let text = postlogd.receive(daemon.pid()).text;
+    let (_, text) = text.split_once("[PID]: ").expect("a line");
+    text.to_string()
+}
+
+fn warning(number: usize) -> String {
+    format!("warning: unrecognized request: \"line-{number}\", ignored")
+}
+
+/// These lines come next, in order.
+fn expect(postlogd: &Postlogd, daemon: &Daemon, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        assert_eq!(next(postlogd, daemon), warning(number));
+    }
+}
+
+#[test]
+fn a_thousand_lines_arrive_late_but_whole_and_in_order() {
+    let (postlogd, daemon) = start(unread());
+    let mut client = connect(&daemon);
+    provoke(&mut client, 0..KEPT);
+    assert!(daemon.wait_for_log(&warning(KEPT - 1)));
+    expect(&postlogd, &daemon, 0..KEPT);
+    provoke(&mut client, 0..10);
+    expect(&postlogd, &daemon, 0..10);
+    assert!(postlogd.is_empty());
+}
+
+#[test]
+fn clients_are_served_and_what_is_lost_is_counted_and_said_in_its_place() {
+    const LOST: usize = 500;
+    let (postlogd, daemon) = start(unread());
+    let mut client = connect(&daemon);
+    let room = socket_takes() + KEPT;
+    for _ in 0..2 {
+        provoke(&mut client, 0..room + LOST);
+        answers(&mut connect(&daemon));
+        expect(&postlogd, &daemon, 0..room);
+        assert_eq!(
+            next(&postlogd, &daemon),
+            format!("warning: {LOST} log lines lost")
+        );
+    }
+    provoke(&mut client, 0..10);
+    expect(&postlogd, &daemon, 0..10);
+    assert!(postlogd.is_empty());
+}
+
+#[test]
+fn what_a_receiver_took_with_it_is_counted_when_the_next_one_comes() {
+    let (postlogd, daemon) = start(unread());
+    let mut client = connect(&daemon);
+    let taken = socket_takes();
+    provoke(&mut client, 0..taken + 50);
+    drop(postlogd);
+    provoke(&mut client, 0..5);
+    let postlogd = Postlogd::bind(daemon.directory(), "postlog");
+    provoke(&mut client, 0..1);
+    assert_eq!(next(&postlogd, &daemon), "warning: 55 log lines lost");
+    expect(&postlogd, &daemon, 0..1);
+}
+
+#[test]
+fn the_last_statistics_wait_for_a_while() {
+    let (postlogd, mut daemon) = start(unread());
+    let mut client = connect(&daemon);
+    let count = socket_takes() + 100;
+    provoke(&mut client, 0..count);
+    answers(&mut client);
+    daemon.lose_master();
+    expect(&postlogd, &daemon, 0..count);
+    assert!(next(&postlogd, &daemon).starts_with("statistics: start interval"));
+    assert!(next(&postlogd, &daemon).starts_with("statistics: address lookup"));
+}
+
+#[test]
+fn with_an_unread_log_it_ends_all_the_same() {
+    let (_postlogd, daemon) = start(unread());
+    provoke(&mut connect(&daemon), 0..socket_takes() + 100);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+}
+
+/// Fills the receiver's socket before the daemon starts, with a parameter that
+/// makes it end.
+fn start_with_a_full_socket() -> (Postlogd, Daemon) {
+    let setup = unread().option("-oconnection_cache_ttl_limit=x");
+    let directory = setup.prepare().expect("a directory");
+    let postlogd = Postlogd::bind(directory.path(), "postlog");
+    postlogd.fill();
+    (postlogd, setup.start_in(directory).expect("start"))
+}
+
+const FATAL: &str = "fatal: parameter connection_cache_ttl_limit: bad time value or unit: x";
+
+#[test]
+fn a_fatal_message_waits_for_a_while() {
+    let (postlogd, daemon) = start_with_a_full_socket();
+    let pid = daemon.pid();
+    assert!(daemon.wait_for_log(FATAL));
+    postlogd.discard(socket_takes());
+    assert!(postlogd.receive(pid).text.ends_with(FATAL));
+    assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");
+}
+
+#[test]
+fn and_then_the_daemon_ends_without_it() {
+    let (_postlogd, daemon) = start_with_a_full_socket();
+    assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");
+}
+
+/// A syslogd that does not even accept, and then one that reads nothing.
+#[test]
+fn a_stream_that_nobody_reads_holds_up_nobody() {
+    let setup = setup();
+    let directory = setup.prepare().expect("a directory");
+    let dev = directory.path().join("dev");
+    fs::create_dir(&dev).expect("mkdir");
+    let mount = format!("mount --bind {} /dev", dev.display());
+    let program = Path::new(env!("CARGO_BIN_EXE_scache"));
+    let Some(script) = namespace::script(directory.path(), program, &mount) else {
+        return;
+    };
+    let syslogd = UnixListener::bind(dev.join("log")).expect("bind");
+    let daemon = setup.binary(script).start_in(directory).expect("start");
+    let mut client = connect(&daemon);
+    let name = "x".repeat(1900);
+    for _ in 0..2000 {
+        ask(&mut client, &format!("request={name} ."));
+    }
+    let (connection, _) = syslogd.accept().expect("accept");
+    for _ in 0..100 {
+        ask(&mut client, &format!("request={name} ."));
+    }
+    drop(connection);
+    ask(&mut client, &format!("request={name} ."));
+    answers(&mut client);
+}
