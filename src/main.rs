@@ -9,6 +9,10 @@ use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
 use scache::master::multi_server::multi_server_main;
 use scache::scache::Scache;
+use scache::util::mymalloc::Mymalloc;
+
+#[global_allocator]
+static ALLOCATOR: Mymalloc = Mymalloc;
 
 fn main() {
     multi_server_main(init)

@@ -16,5 +16,8 @@ mod hostile;
 mod log;
 #[path = "faults/many.rs"]
 mod many;
+#[cfg(target_os = "linux")] // for prlimit(2)
+#[path = "faults/memory.rs"]
+mod memory;
 #[path = "faults/sessions.rs"]
 mod sessions;

@@ -16,6 +16,7 @@ pub mod mac_expand;
 pub mod mac_parse;
 pub mod msg;
 pub mod msg_syslog;
+pub mod mymalloc;
 pub mod names;
 pub mod open_limit;
 pub mod poll_fd;

@@ -168,6 +168,13 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
     exit_after_delay()
 }
 
+/// The same for a text that is printable as it is, and without allocating: it
+/// may say that there is no memory.
+pub fn msg_die_plain(text: &str) -> ! {
+    print(Severity::Fatal, text);
+    exit_after_delay()
+}
+
 fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
     let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
     print(severity, &text);

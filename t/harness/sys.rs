@@ -160,6 +160,18 @@ pub fn stay_on_one_cpu() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the process `pid` have so many bytes of address space.
+#[cfg(target_os = "linux")]
+pub fn limit_memory(pid: u32, bytes: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    let (pid, old) = (pid as libc::pid_t, std::ptr::null_mut());
+    // SAFETY: `limit` is a valid rlimit for the length of the call.
+    check(unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &limit, old) }).map(drop)
+}
+
 /// Keeps this process, and those that it starts, on the last of its CPUs.
 #[cfg(target_os = "linux")]
 pub fn stay_on_one_cpu() -> io::Result<()> {
