@@ -12,6 +12,9 @@
 #                        configured
 #   make check-generations
 #                        the same in Debian 11, 12, 13 and sid; root, debootstrap
+#   make check-oracles
+#                        the suite against the C daemons of Debian 13 and sid;
+#                        root, debootstrap
 #   make check-debian-build
 #                        a build with Debian 13's compiler and packaged crates
 #   make bench           how long sessions live and what a request costs, next to
@@ -90,6 +93,10 @@ check-generations:
 	t/postfix/build-oldest $(TARGET)/scache-oldest
 	t/postfix/check-generations $(TARGET)/scache-oldest
 
+check-oracles:
+	t/postfix/build-oldest $(TARGET)/oracle-tests options transcripts daemon
+	t/postfix/check-oracles $(TARGET)/oracle-tests
+
 check-debian-build:
 	t/postfix/check-debian-build
 
@@ -134,4 +141,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-debian-build record demo install uninstall clean
+.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cases::{escape, format, os, parse, replace, Case, Item, Kind};
+use cases::{escape, format, os, parse, replace, replace_number, Case, Item, Kind};
 use harness::built_in::BuiltIn;
 use harness::directory::Directory;
 use harness::kind::{self, Program};
@@ -398,7 +398,7 @@ impl Run {
             let line = replace(&line, &path, "/nonexistent/OWNER/");
             let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
             let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
-            escape(&replace(&line, &pid.to_string(), "PID"))
+            escape(&replace_number(&line, &pid.to_string(), "PID"))
         };
         let mut lines = Vec::new();
         for line in stderr

@@ -52,6 +52,11 @@ impl Generation {
         self.since(3, 6)
     }
 
+    /// Whether a null byte in main.cf is worth a warning.
+    pub fn warns_of_null_bytes(self) -> bool {
+        self.since(3, 9)
+    }
+
     /// Whether the message about a user that is another, too, tells the number.
     pub fn names_numbers_of_accounts(self) -> bool {
         self.since(3, 9)

@@ -71,7 +71,7 @@ impl MailConf {
             .map_err(|error| format!("open {path}: {}", strerror(&error)))?
             .read_to_end(&mut content)
             .map_err(|error| format!("read {path}: {}", strerror(&error)))?;
-        for line in readllines(&path, &content) {
+        for line in readllines(&path, &content, self.generation.warns_of_null_bytes()) {
             let lineno = line.lineno;
             let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
             let (name, value) = split_nameval(text).map_err(|problem| {

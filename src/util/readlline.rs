@@ -17,35 +17,94 @@ pub struct LogicalLine {
     pub text: Vec<u8>,
 }
 
+/// The logical lines of a file, one after the other.
+#[derive(Clone, Debug)]
+pub struct LogicalLines<'a> {
+    path: &'a str,
+    rest: &'a [u8],
+    /// How many lines have been read.
+    lines: usize,
+    warn_null: bool,
+}
+
 /// The logical lines of `content`, what was read from the file `path`. White
 /// space before the first line has nothing to continue: such a logical line
-/// is left out, with a warning.
-pub fn readllines(path: &str, content: &[u8]) -> Vec<LogicalLine> {
-    let mut lines: Vec<LogicalLine> = Vec::new();
-    for (line, lineno) in content.split(|&c| c == b'\n').zip(1..) {
-        if matches!(skip_space(line).first(), None | Some(b'#')) {
-            continue;
-        }
-        match lines.last_mut() {
-            Some(last) if is_space(line[0]) => last.text.extend_from_slice(line),
-            _ => lines.push(LogicalLine {
-                lineno,
-                text: line.to_vec(),
-            }),
-        }
+/// is left out, with a warning. With `warn_null` a null byte gets a warning,
+/// also in a comment.
+pub fn readllines<'a>(path: &'a str, content: &'a [u8], warn_null: bool) -> LogicalLines<'a> {
+    LogicalLines {
+        path,
+        rest: content,
+        lines: 0,
+        warn_null,
     }
-    if lines.first().is_some_and(|line| is_space(line.text[0])) {
-        let line = lines.remove(0);
-        let (head, more) = match line.text.get(..30) {
-            Some(head) if line.text.len() > 30 => (head, "..."),
-            _ => (&line.text[..], ""),
+}
+
+impl Iterator for LogicalLines<'_> {
+    type Item = LogicalLine;
+
+    fn next(&mut self) -> Option<LogicalLine> {
+        let line = self.read()?;
+        if !is_space(line.text[0]) {
+            return Some(line);
+        }
+        let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
+        let (head, more) = match text.get(..30) {
+            Some(head) if text.len() > 30 => (head, "..."),
+            _ => (text, ""),
         };
         msg_warn!(
-            "{path}: logical line must not start with whitespace: \"{}{more}\"",
+            "{}: logical line must not start with whitespace: \"{}{more}\"",
+            self.path,
             printable(head)
         );
+        self.read()
     }
-    lines
+}
+
+impl<'a> LogicalLines<'a> {
+    /// A logical line, and whatever comes between it and the next.
+    fn read(&mut self) -> Option<LogicalLine> {
+        let mut text = Vec::new();
+        let mut first = None;
+        let mut null = false;
+        while text.is_empty() || matches!(self.rest.first(), Some(&c) if c == b'#' || is_space(c)) {
+            let Some(line) = self.read_line() else { break };
+            null |= line.contains(&0);
+            if !matches!(skip_space(line).first(), None | Some(b'#')) {
+                text.extend_from_slice(line);
+                first.get_or_insert(self.lines);
+            }
+        }
+        let lineno = first.unwrap_or(self.lines);
+        if null && self.warn_null {
+            self.warn_of_null(lineno);
+        }
+        first.map(|lineno| LogicalLine { lineno, text })
+    }
+
+    /// A line as it is in the file.
+    fn read_line(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.iter().position(|&c| c == b'\n');
+        let (line, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest.get(1..).unwrap_or_default();
+        self.lines += 1;
+        Some(line)
+    }
+
+    fn warn_of_null(&self, first: usize) {
+        let lines = match first < self.lines {
+            true => format!("{first}-{}", self.lines),
+            false => first.to_string(),
+        };
+        msg_warn!(
+            "{}, line {lines}: text after null byte may be ignored",
+            self.path
+        );
+    }
 }
 
 #[cfg(test)]
@@ -53,8 +112,7 @@ mod tests {
     use super::*;
 
     fn lines(content: &str) -> Vec<(usize, String)> {
-        readllines("main.cf", content.as_bytes())
-            .into_iter()
+        readllines("main.cf", content.as_bytes(), false)
             .map(|line| (line.lineno, String::from_utf8(line.text).unwrap()))
             .collect()
     }

@@ -303,6 +303,26 @@ pub fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     result
 }
 
+/// The same where `from` is a whole number, not a part of one.
+pub fn replace_number(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let mut result = Vec::new();
+    let mut rest = bytes;
+    while let Some((&byte, tail)) = rest.split_first() {
+        match rest.strip_prefix(from.as_bytes()) {
+            Some(tail) if !is_digit(result.last()) && !is_digit(tail.first()) => {
+                result.extend_from_slice(to.as_bytes());
+                rest = tail;
+            }
+            _ => {
+                result.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    result
+}
+
 /// Bytes as an argument.
 pub fn os(bytes: Vec<u8>) -> OsString {
     OsString::from_vec(bytes)
