@@ -185,8 +185,8 @@ impl Scache {
         let reason = match unix_recv_fd(stream.as_fd()) {
             Ok(Some(fd)) => {
                 let (label, prop) = (scan.str(stream, 1), scan.str(stream, 2));
-                self.cache
-                    .save_endp(self.ttl(scan), label, prop, fd, turn.now);
+                let ttl = self.ttl(scan);
+                self.cache.save_endp(ttl, label, prop, fd, turn.now);
                 self.stats.note_endp(self.cache.size());
                 attr_print(stream, &[status(SCACHE_STAT_OK)]);
                 return Some(State::Request);
@@ -247,8 +247,9 @@ impl Scache {
             return Some(State::Request);
         }
         let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));
+        let ttl = self.ttl(scan);
         self.cache
-            .save_dest(self.ttl(scan), dest_label, dest_prop, endp_label, turn.now);
+            .save_dest(ttl, dest_label, dest_prop, endp_label, turn.now);
         self.stats.note_dest(self.cache.size());
         attr_print(stream, &[status(SCACHE_STAT_OK)]);
         Some(State::Request)
@@ -342,14 +343,18 @@ impl Scache {
     }
 
     /// The time to live that a client asked for, within the limit.
-    fn ttl(&self, scan: &AttrScan) -> Duration {
-        let asked = u64::try_from(scan.int(0)).unwrap_or(0);
-        Duration::from_secs(asked).min(self.params.ttl_limit)
+    fn ttl(&mut self, scan: &AttrScan) -> Duration {
+        let asked = Duration::from_secs(u64::try_from(scan.int(0)).unwrap_or(0));
+        if asked > self.params.ttl_limit {
+            self.stats.note_long_ttl(asked);
+        }
+        asked.min(self.params.ttl_limit)
     }
 
     fn log_cache_stats(&mut self) {
-        let stats = std::mem::replace(&mut self.stats, Statistics::new());
-        stats.log();
+        let mut stats = std::mem::replace(&mut self.stats, Statistics::new());
+        stats.dead = self.cache.take_dead_count();
+        stats.log(self.params.ttl_limit);
     }
 }
 

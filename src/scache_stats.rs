@@ -1,7 +1,7 @@
 //! The statistics of the service: how it was used since the last time they
 //! were logged.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::global::scache_multi::ScacheSize;
 use crate::util::local_time::LocalTime;
@@ -17,6 +17,10 @@ pub(crate) struct Statistics {
     pub(crate) dest_miss: u64,
     /// Sessions closed before their time, to make room.
     pub(crate) early_ends: u64,
+    /// Sessions ended by the other side while they were cached.
+    pub(crate) dead: u64,
+    /// The longest time to live that was asked for and not granted.
+    longest_ttl: Option<Duration>,
     most: ScacheSize,
 }
 
@@ -30,6 +34,8 @@ impl Statistics {
             dest_hits: 0,
             dest_miss: 0,
             early_ends: 0,
+            dead: 0,
+            longest_ttl: None,
             most: ScacheSize::default(),
         }
     }
@@ -46,9 +52,15 @@ impl Statistics {
         self.most.endp_count = self.most.endp_count.max(size.endp_count);
     }
 
-    /// Logs what there is to say about the interval. The original's
-    /// `scache_status_dump()`.
-    pub(crate) fn log(&self) {
+    /// A client asked for more time to live than it got.
+    pub(crate) fn note_long_ttl(&mut self, asked: Duration) {
+        self.longest_ttl = self.longest_ttl.max(Some(asked));
+    }
+
+    /// Logs what there is to say about the interval: the original's
+    /// `scache_status_dump()`, and then why the cache was of less use than it
+    /// could be. `ttl_limit` is what time to live is granted.
+    pub(crate) fn log(&self, ttl_limit: Duration) {
         if self.early_ends > 0 {
             let count = self.early_ends;
             msg_warn!("out of file descriptors: {count} sessions closed before their time");
@@ -80,6 +92,14 @@ impl Statistics {
                 "statistics: max simultaneous domains={dest_count} addresses={endp_count} \
                  connection={sess_count}"
             );
+        }
+        if let Some(asked) = self.longest_ttl {
+            let (asked, limit) = (asked.as_secs(), ttl_limit.as_secs());
+            msg_info!("time to live: {asked}s asked for, connection_cache_ttl_limit is {limit}s");
+        }
+        if self.dead > 0 {
+            let count = self.dead;
+            msg_info!("sessions ended by the other side while cached: {count}");
         }
     }
 }

@@ -220,9 +220,11 @@ fn sort_the_ends(lines: &mut [String]) {
 }
 
 /// A log line without what may differ: times, and reasons where there is none;
-/// and, where a session was lost, how many there were.
+/// and, where a session was lost, how many there were; and what only this
+/// daemon says.
 fn masked(line: &str, lost: bool) -> Option<String> {
-    if lost && line.contains("max simultaneous") {
+    let only_here = ["time to live: ", "sessions ended by the other side"];
+    if lost && line.contains("max simultaneous") || only_here.iter().any(|s| line.contains(s)) {
         return None;
     }
     let cut = ["start interval", "file descriptor:"];

@@ -103,6 +103,8 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// `log: LINE`: what is logged, and the line numbers.
     pub log: Vec<(usize, String)>,
+    /// `adds: LINE`: what this daemon logs after all that, and C does not.
+    pub adds: Vec<String>,
     /// `status: exit N`: how the daemon ends.
     pub status: String,
 }
@@ -130,6 +132,9 @@ impl Script {
             let result = script.statement(line, text);
             result.map_err(|error| format!("{}:{line}: {error}", script.path.display()))?;
         }
+        if kind == Kind::C {
+            script.adds.clear();
+        }
         Ok(script)
     }
 
@@ -154,6 +159,7 @@ impl Script {
             "cut" => self.cut = true,
             "since" | "before" if self.versions.restrict(word, rest) => {}
             "log:" => self.log.push((line, log_line(rest))),
+            "adds:" => self.adds.push(rest.to_string()),
             "status:" => self.status = rest.to_string(),
             _ => self.steps.push(Step {
                 line,

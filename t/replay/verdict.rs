@@ -32,7 +32,8 @@ pub fn verbose(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String>
     let path = script.verbose_path();
     let shown = path.display();
     let wanted = fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
-    let wanted: Vec<String> = wanted.lines().map(str::to_string).collect();
+    let wanted = wanted.lines().map(str::to_string);
+    let wanted: Vec<String> = wanted.chain(script.adds.clone()).collect();
     let mode = Mode {
         verbose: true,
         ..Mode::default()
@@ -55,7 +56,8 @@ fn replay(script: &Script, setup: &dyn Fn() -> Setup, mode: Mode) -> Result<Play
 /// Log and exit status.
 fn compare(script: &Script, played: &Played) -> Result<(), String> {
     let path = script.path.display();
-    let wanted: Vec<String> = script.log.iter().map(|(_, line)| line.clone()).collect();
+    let wanted = script.log.iter().map(|(_, line)| line.clone());
+    let wanted: Vec<String> = wanted.chain(script.adds.clone()).collect();
     if let Some(difference) = log::difference(&wanted, &log::masked(&played.ended.log)) {
         let line = script.log.get(difference.index).or(script.log.last());
         let line = line.map_or(0, |(line, _)| *line);
