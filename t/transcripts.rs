@@ -18,6 +18,7 @@ use std::sync::Mutex;
 
 use harness::kind::Program;
 use harness::master::{self, Setup};
+use harness::version::Versions;
 use replay::script::Script;
 use replay::{record, verdict};
 
@@ -40,14 +41,22 @@ impl Options {
         }
     }
 
-    fn setup(&self, arguments: &[String]) -> Setup {
+    /// For a transcript of these versions; nothing when the program is of
+    /// another one.
+    fn setup(&self, versions: &Versions) -> Option<Setup> {
+        let arguments = self.program.arguments(versions)?;
         let setup = Setup::new().entry(|entry| {
             entry.chroot = self.chroot;
             entry.unprivileged = !self.privileged;
         });
-        arguments
+        let setup = match *versions == Versions::default() {
+            true => setup,
+            false => setup.own_version(),
+        };
+        let setup = arguments
             .iter()
-            .fold(setup, |setup, argument| setup.option(argument))
+            .fold(setup, |setup, argument| setup.option(argument));
+        Some(setup)
     }
 }
 
@@ -125,10 +134,10 @@ fn scripts(arguments: &[String]) -> Vec<PathBuf> {
 /// error is ready to print.
 fn replay_file(path: &Path, options: &Options) -> Result<bool, String> {
     let script = Script::read(path, options.program.kind)?;
-    let Some(arguments) = options.program.arguments(&script.versions) else {
+    let Some(setup) = options.setup(&script.versions) else {
         return Ok(false);
     };
-    let setup = || options.setup(&arguments);
+    let setup = || setup.clone();
     if options.record {
         record::all(&script, &setup)?;
     } else {

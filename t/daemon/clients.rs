@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::harness::client::list;
-use super::harness::kind::Kind;
-use super::harness::master::Setup;
-use super::{ask, connect, connect_to, kind, save, LOOKUP, NOTHING};
+use super::harness::kind::{Kind, Program};
+use super::harness::master::{binary, Setup};
+use super::harness::version::Version;
+use super::{ask, connect, connect_to, kind, save, ANNOUNCEMENT, LOOKUP, NOTHING};
 
 #[test]
 fn clients_of_all_sockets_share_the_sessions() {
@@ -106,5 +107,21 @@ fn least(seconds: u64) -> Duration {
     match kind() {
         Kind::C => Duration::from_secs(seconds - 1),
         Kind::Port => Duration::from_millis(seconds * 1000 - 50),
+    }
+}
+
+/// An option that is no version number decides nothing.
+#[test]
+fn it_announces_its_protocol_when_it_wown_version_for_a_version_that_does() {
+    let announces = Program::of(&binary()).version >= Version { major: 3, minor: 6 };
+    for option in ["-omail_version=hidden", "-omail_version=4"] {
+        let daemon = Setup::new().own_version().option(option).start();
+        let daemon = daemon.expect("start");
+        let mut client = daemon.connect().expect("connect");
+        if announces {
+            let came = client.receive_list().expect("announcement");
+            assert_eq!(came, list(ANNOUNCEMENT));
+        }
+        ask(&mut client, LOOKUP, NOTHING);
     }
 }

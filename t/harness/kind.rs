@@ -34,6 +34,10 @@ impl Kind {
     }
 }
 
+/// The version of Postfix that expectations are recorded from, unless they say
+/// otherwise.
+const RECORDED: Version = Version { major: 3, minor: 7 };
+
 /// A program under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
@@ -52,14 +56,24 @@ impl Program {
         }
     }
 
+    /// The arguments that make it the version that most was recorded from.
+    pub fn as_recorded(&self) -> Vec<String> {
+        if self.kind == Kind::C || self.version == RECORDED {
+            return Vec::new();
+        }
+        pass_for(RECORDED)
+    }
+
     /// The arguments that make it one of these versions. The C daemon is of
     /// its own version and no other; this one can pass for any.
     pub fn arguments(&self, versions: &Versions) -> Option<Vec<String>> {
         if versions.contain(self.version) {
             return Some(Vec::new());
         }
-        let Version { major, minor } = versions.example();
-        (self.kind == Kind::Port)
-            .then(|| vec!["-o".into(), format!("mail_version={major}.{minor}")])
+        (self.kind == Kind::Port).then(|| pass_for(versions.example()))
     }
+}
+
+fn pass_for(Version { major, minor }: Version) -> Vec<String> {
+    vec!["-o".into(), format!("mail_version={major}.{minor}")]
 }

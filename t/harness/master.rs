@@ -13,11 +13,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use super::daemon::Daemon;
 use super::directory::Directory;
 use super::entry::{Entry, SCACHE_LINE};
+use super::kind::Program;
 use super::sys;
 
 /// What every main.cf starts with, as far as it is the same in all tests.
@@ -40,6 +42,7 @@ pub struct Setup {
     nofile: Option<(u64, u64)>,
     sockets: usize,
     status_on_a_pipe: bool,
+    own_version: bool,
 }
 
 impl Default for Setup {
@@ -71,6 +74,7 @@ impl Setup {
             nofile: None,
             sockets: 1,
             status_on_a_pipe: false,
+            own_version: false,
         }
     }
 
@@ -131,6 +135,13 @@ impl Setup {
     /// A variable more in the environment, or another value for one.
     pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Of the version that it was built for. Unless a test says so, a build
+    /// for another version passes for the one that most was recorded from.
+    pub fn own_version(mut self) -> Setup {
+        self.own_version = true;
         self
     }
 
@@ -266,11 +277,20 @@ impl Setup {
         (0..self.sockets).map(listen).collect()
     }
 
+    fn version(&self) -> Vec<String> {
+        static PROGRAM: OnceLock<Program> = OnceLock::new();
+        match self.own_version {
+            true => Vec::new(),
+            false => PROGRAM.get_or_init(|| Program::of(&binary())).as_recorded(),
+        }
+    }
+
     fn command(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         match &self.argv {
             Some(argv) => command.args(argv),
             None => command
+                .args(self.version())
                 .args(&self.options)
                 .args(self.entry.argv(self.sockets)),
         };
