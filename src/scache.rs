@@ -16,6 +16,7 @@ use crate::msg_warn;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
+use crate::util::open_limit::can_open;
 use crate::util::printable::printable;
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
@@ -31,6 +32,8 @@ pub struct Scache {
     cache: ScacheMulti,
     /// How many sessions are on their way to a client.
     handed: usize,
+    /// Whether the system had no descriptor to give though some were left.
+    ran_out: bool,
     stats: Statistics,
     stats_deadline: Instant,
 }
@@ -99,6 +102,7 @@ impl Scache {
             params,
             announce,
             handed: 0,
+            ran_out: false,
             stats: Statistics::new(),
         }
     }
@@ -181,6 +185,7 @@ impl Scache {
         }
         if turn.free_fds <= FREE_FDS {
             self.make_room();
+            self.ran_out = self.make_room_for_one(stream);
         }
         let reason = match unix_recv_fd(stream.as_fd()) {
             Ok(Some(fd)) => {
@@ -193,9 +198,25 @@ impl Scache {
             }
             Ok(None) => NO_ERROR.to_string(),
             Err(err) if is_temporary(&err) => return None,
-            Err(err) => strerror(&err),
+            Err(err) => {
+                self.ran_out = self.make_room_for_one(stream);
+                strerror(&err)
+            }
         };
         Some(self.receive_failed(stream, &reason))
+    }
+
+    /// Gives sessions up until the system has a descriptor to give, of which it
+    /// may have fewer than was counted. Whether that was necessary.
+    fn make_room_for_one(&mut self, stream: &Stream) -> bool {
+        let mut ran_out = false;
+        while !can_open(stream.as_fd()) {
+            ran_out = true;
+            if !self.make_room() {
+                break;
+            }
+        }
+        ran_out
     }
 
     fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
@@ -449,6 +470,10 @@ impl MultiService for Scache {
         let dropped = self.cache.drop_nearest_session();
         self.stats.early_ends += u64::from(dropped);
         dropped
+    }
+
+    fn ran_out(&mut self) -> bool {
+        std::mem::take(&mut self.ran_out)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -19,5 +19,11 @@ mod many;
 #[cfg(target_os = "linux")] // for prlimit(2)
 #[path = "faults/memory.rs"]
 mod memory;
+#[cfg(target_os = "linux")] // for prlimit(2), LD_PRELOAD of accept4(2)
+#[path = "faults/scarce.rs"]
+mod scarce;
 #[path = "faults/sessions.rs"]
 mod sessions;
+#[cfg(target_os = "linux")]
+#[path = "faults/shim.rs"]
+mod shim;

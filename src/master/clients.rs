@@ -5,12 +5,15 @@
 //! in here waits for a client: what is half done is kept with the client, and
 //! `ipc_timeout` limits how long it may stay so. At the end it is finished.
 
+mod accept;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use super::descriptors::Descriptors;
 use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
@@ -20,11 +23,11 @@ use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
 use crate::util::signal_pipe::SignalPipe;
 use crate::util::slab::Slab;
-use crate::util::stream::{is_temporary, Input, Room, Stream};
+use crate::util::stream::{Input, Room, Stream};
 use crate::util::strerror::strerror;
 use crate::util::timer::{TimerId, TimerQueue};
 use crate::util::watchdog::Watchdog;
-use crate::{msg_error, msg_info, msg_warn};
+use crate::{msg_info, msg_warn};
 
 /// What the event loop wants to know of main.cf and of the system.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +67,7 @@ pub struct Clients<S: MultiService> {
     ready: VecDeque<u32>,
     timeouts: TimerQueue<u32>,
     idle_deadline: Option<Instant>,
-    /// How many descriptors belong neither to clients nor to the service.
-    own_fds: usize,
+    descriptors: Descriptors,
     /// What has begun is finished, and nothing else is begun.
     ending: bool,
 }
@@ -75,6 +77,8 @@ struct Client<C> {
     stream: Stream,
     wait: Wait,
     interest: Interest,
+    /// Since when it has been idle between requests, if it is.
+    idle_since: Instant,
     /// When its time is over. The timer that runs may be due earlier; it is
     /// made again then, which is cheaper than a new one for each request.
     deadline: Option<Instant>,
@@ -90,10 +94,6 @@ pub(super) enum Tag {
     Listener(u32),
     Client(u32),
 }
-
-/// So many descriptors are left to the service when clients crowd in, or half
-/// of those that there are.
-const SERVICE_FDS: usize = 8;
 
 /// How many clients that took too long are looked at in one round.
 const LATE_MOST: usize = 100;
@@ -117,8 +117,7 @@ impl<S: MultiService> Clients<S> {
         events.enable_read(master.as_fd(), Tag::Master)?;
         let sigterm = SignalPipe::new(libc::SIGTERM)?;
         events.enable_read(sigterm.as_fd(), Tag::Sigterm)?;
-        // The lowest number is given out first: a new one says how many there are.
-        let own_fds = master.as_fd().try_clone_to_owned()?.as_raw_fd() as usize;
+        let descriptors = Descriptors::new(limits.open_files)?;
         Ok(Clients {
             service,
             limits,
@@ -132,7 +131,7 @@ impl<S: MultiService> Clients<S> {
             ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
             idle_deadline: None,
-            own_fds,
+            descriptors,
             ending: false,
         })
     }
@@ -260,53 +259,15 @@ impl<S: MultiService> Clients<S> {
     }
 
     fn turn(&self, now: Instant) -> Turn {
-        let used = self.own_fds + self.clients.len() + self.service.descriptors();
         Turn {
             now,
-            free_fds: self.limits.open_files.saturating_sub(used),
+            free_fds: self.descriptors.free(self.held()),
         }
     }
 
-    /// The original's `multi_server_accept_local()` and `multi_server_wakeup()`.
-    fn accept(&mut self, index: u32, now: Instant) {
-        let for_all = self.limits.open_files.saturating_sub(self.own_fds);
-        let for_service = SERVICE_FDS.min(for_all / 2);
-        if self.clients.len() + for_service >= for_all {
-            return self.close_the_door(now);
-        }
-        if self.turn(now).free_fds <= for_service {
-            self.service.make_room();
-        }
-        let socket = match self.door.accept(index) {
-            Ok(socket) => socket,
-            Err(err) if is_temporary(&err) => return,
-            Err(err) if is_out_of_fds(&err) && self.service.make_room() => return,
-            Err(err) if is_out_of_fds(&err) => return self.close_the_door(now),
-            Err(err) => return msg_error!("accept connection: {}", strerror(&err)),
-        };
-        let fd = socket.as_raw_fd();
-        if msg_verbose() > 0 {
-            msg_info!("connection established fd {fd}");
-        }
-        let number = self.clients.next_number();
-        let enabled = socket
-            .set_nonblocking(true)
-            .and_then(|()| self.events.enable_read(socket.as_fd(), Tag::Client(number)));
-        if let Err(err) = enabled {
-            return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
-        }
-        let mut stream = Stream::new(socket.into(), self.path.clone());
-        self.service.connected(&mut stream);
-        stream.return_room(&mut self.room);
-        self.clients.insert(Client {
-            stream,
-            wait: Wait::Request,
-            interest: Interest::Read,
-            deadline: None,
-            timer: None,
-            state: S::Client::default(),
-        });
-        self.idle_deadline = None;
+    /// How many descriptors clients and the service hold.
+    fn held(&self) -> usize {
+        self.clients.len() + self.service.descriptors()
     }
 
     /// Does something with a client that has room to read and write meanwhile.
@@ -397,10 +358,14 @@ impl<S: MultiService> Clients<S> {
 
     /// A client was served; waits for what it has to do next.
     fn served(&mut self, number: u32, wait: Wait, now: Instant) -> Result<(), End> {
+        if self.service.ran_out() {
+            self.descriptors.ran_out(self.held());
+        }
         let client = &mut self.clients[number];
         client.wait = wait;
         if wait == Wait::Request {
             client.deadline = None;
+            client.idle_since = now;
             let told = self.master.master_notify(MasterStatus::Available);
             if client.stream.ended().is_some() || self.ending {
                 self.disconnect(number, now);
@@ -455,10 +420,6 @@ impl<S: MultiService> Clients<S> {
         }
         self.door.open(&self.events);
     }
-
-    fn close_the_door(&mut self, now: Instant) {
-        self.door.close(&self.events, self.clients.len(), now);
-    }
 }
 
 impl EventTag for Tag {
@@ -480,8 +441,4 @@ impl EventTag for Tag {
             _ => Tag::Sigterm,
         }
     }
-}
-
-fn is_out_of_fds(err: &io::Error) -> bool {
-    matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -17,15 +17,20 @@ pub(super) struct Door {
     listeners: Vec<UnixListener>,
     /// Nobody else is let in before; nothing when the door is open.
     closed_until: Option<Instant>,
-    warned: Option<Instant>,
+    crowd_warning: Seldom,
+    error_warning: Seldom,
 }
+
+/// A warning that is logged once in a while.
+#[derive(Debug, Default)]
+struct Seldom(Option<Instant>);
 
 /// How long to wait before it is tried again to let a client in, if none has
 /// gone: descriptors become free in other ways, too.
-const CROWD_WAIT_TIME: Duration = Duration::from_secs(1);
+const CLOSED_TIME: Duration = Duration::from_secs(1);
 
-/// How long no other warning about a crowd is logged.
-const CROWD_WARN_TIME: Duration = Duration::from_secs(600);
+/// How long a warning is not logged again.
+const WARN_TIME: Duration = Duration::from_secs(600);
 
 impl Door {
     /// Lets clients of these sockets in.
@@ -36,7 +41,8 @@ impl Door {
         Ok(Door {
             listeners,
             closed_until: None,
-            warned: None,
+            crowd_warning: Seldom::default(),
+            error_warning: Seldom::default(),
         })
     }
 
@@ -53,16 +59,23 @@ impl Door {
         self.closed_until
     }
 
-    /// Lets nobody else in for a while, or before one of so many clients has
-    /// gone.
-    pub fn close(&mut self, events: &Events<Tag>, clients: usize, now: Instant) {
-        self.closed_until = Some(now + CROWD_WAIT_TIME);
+    /// Lets nobody else in for a while, or before a client has gone.
+    pub fn close(&mut self, events: &Events<Tag>, now: Instant) {
+        self.closed_until = Some(now + CLOSED_TIME);
         self.watch(events, Interest::Nothing);
-        if self
-            .warned
-            .is_none_or(|warned| warned + CROWD_WARN_TIME <= now)
-        {
-            self.warned = Some(now);
+    }
+
+    /// The same after accept(2) has failed, which is logged.
+    pub fn close_after(&mut self, err: &io::Error, events: &Events<Tag>, now: Instant) {
+        if self.error_warning.is_time(now) {
+            msg_warn!("accept connection: {}, clients have to wait", strerror(err));
+        }
+        self.close(events, now);
+    }
+
+    /// Logs that there are as many clients as can be had.
+    pub fn warn_of_crowd(&mut self, clients: usize, now: Instant) {
+        if self.crowd_warning.is_time(now) {
             msg_warn!("out of file descriptors: {clients} clients, others have to wait");
         }
     }
@@ -91,5 +104,15 @@ impl Door {
                 msg_warn!("cannot watch for clients: {}", strerror(&err));
             }
         }
+    }
+}
+
+impl Seldom {
+    fn is_time(&mut self, now: Instant) -> bool {
+        let is_time = self.0.is_none_or(|last| last + WARN_TIME <= now);
+        if is_time {
+            self.0 = Some(now);
+        }
+        is_time
     }
 }

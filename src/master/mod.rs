@@ -1,6 +1,7 @@
 //! What every child of master(8) does: start up, serve clients, end.
 
 pub mod clients;
+mod descriptors;
 mod door;
 pub mod master_proto;
 pub mod multi_server;

@@ -51,6 +51,10 @@ pub trait MultiService {
     /// Gives up the descriptor that can best be spared; false when there is none.
     fn make_room(&mut self) -> bool;
 
+    /// Whether a descriptor could not be had though some were said to be free.
+    /// Asking forgets it.
+    fn ran_out(&mut self) -> bool;
+
     /// When [`MultiService::timers`] is to be called next.
     fn next_deadline(&self) -> Option<Instant>;
 

@@ -1,6 +1,7 @@
 //! `open_limit`: how many descriptors this process may have.
 
 use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
 
 use super::strerror::strerror;
 use crate::msg_warn;
@@ -29,4 +30,54 @@ pub fn open_limit() -> io::Result<usize> {
         }
     }
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// So many descriptors are looked at; nobody is handed higher ones.
+const LOOK_AT_MOST: usize = 1024;
+
+/// How many descriptors below `limit` are open. Fails when poll(2) does.
+pub fn open_files(limit: usize) -> io::Result<usize> {
+    let numbers = 0..limit.min(LOOK_AT_MOST) as RawFd;
+    let mut polls: Vec<libc::pollfd> = numbers
+        .map(|fd| libc::pollfd {
+            fd,
+            events: 0,
+            revents: 0,
+        })
+        .collect();
+    // SAFETY: `polls` is as long as it is said to be, and outlives the call.
+    let result = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as _, 0) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let is_open = |poll: &&libc::pollfd| poll.revents & libc::POLLNVAL == 0;
+    Ok(polls.iter().filter(is_open).count())
+}
+
+/// Whether this process can open another descriptor: `fd` is opened once more.
+pub fn can_open(fd: BorrowedFd<'_>) -> bool {
+    let another = fd.try_clone_to_owned();
+    !another.is_err_and(|err| err.raw_os_error() == Some(libc::EMFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+    #[test]
+    fn open_files_are_counted_also_above_a_gap() {
+        let file = File::open("/dev/null").unwrap();
+        // SAFETY: F_DUPFD_CLOEXEC takes and returns plain numbers.
+        let high = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 500) };
+        assert!(high >= 500);
+        let limit = high as usize;
+        // SAFETY: it was just opened, and nobody else has it.
+        let _high = unsafe { OwnedFd::from_raw_fd(high) };
+        // Other tests open and close files meanwhile, at lower numbers.
+        let (below, above) = (open_files(450).unwrap(), open_files(limit + 1).unwrap());
+        assert!(below > 0 && above > below);
+        assert!(can_open(file.as_fd()));
+    }
 }

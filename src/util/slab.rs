@@ -59,12 +59,15 @@ impl<T> Slab<T> {
         self.slots.get_mut(number as usize)?.as_mut()
     }
 
+    /// The things with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(number, slot)| Some((number, slot.as_ref()?)))
+    }
+
     /// The numbers in use.
     pub fn numbers(&self) -> Vec<u32> {
-        let slots = (0..).zip(&self.slots);
-        slots
-            .filter_map(|(number, slot)| slot.as_ref().map(|_| number))
-            .collect()
+        self.iter().map(|(number, _)| number).collect()
     }
 
     /// How many things there are.
@@ -120,6 +123,6 @@ mod tests {
         assert_eq!(slab.insert("c"), a);
         assert_eq!((slab[a], slab[b], slab.len()), ("c", "b", 2));
         slab.remove(a);
-        assert_eq!(slab.numbers(), [b]);
+        assert_eq!(slab.iter().collect::<Vec<_>>(), [(b, &"b")]);
     }
 }

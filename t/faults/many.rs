@@ -1,6 +1,7 @@
 //! Many sessions, many clients, few descriptors.
 
 use std::fs::File;
+use std::time::Duration;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -52,19 +53,35 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
 fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
     let daemon = setup().nofile(64, 64).start().expect("start");
     let before = Before::of(&daemon);
-    let mut waiting: Vec<Client> = (0..100)
-        .map(|_| daemon.connect().expect("connect"))
-        .collect();
     let warning = "out of file descriptors: ";
-    assert!(daemon.wait_for_log(warning));
-    let log = daemon.log().join("\n");
-    let (_, count) = log.split_once(warning).expect("the warning");
-    let (count, _) = count.split_once(' ').expect("how many");
-    let count: usize = count.parse().expect("a number");
-    let mut crowd: Vec<Client> = waiting.drain(..count).collect();
-    for client in &mut crowd {
-        answers_after_announcement(client);
+    // Each begins a request, or it would have to leave for the next one.
+    let mut crowd = Vec::new();
+    let first_to_wait = loop {
+        let mut client = daemon.connect().expect("connect");
+        client.send(b"request\0find_").expect("send");
+        wait_until("the client is let in, or has to wait", || {
+            let pending = client.pending(Duration::from_millis(1)).expect("pending");
+            !pending.0.is_empty() || daemon.log().join("\n").contains(warning)
+        });
+        if client
+            .pending(Duration::ZERO)
+            .expect("pending")
+            .0
+            .is_empty()
+        {
+            break client;
+        }
+        crowd.push(client);
+    };
+    assert!(crowd.len() > 40, "{}", crowd.len());
+    let mut waiting = vec![first_to_wait];
+    for _ in 0..20 {
+        let mut client = daemon.connect().expect("connect");
+        client.send(b"request\0find_").expect("send");
+        waiting.push(client);
     }
+    // One of them goes on; the others stay where they are.
+    finish_request(&mut crowd[0]);
     // The service has what it needs.
     let (ours, _theirs) = session();
     assert_eq!(
@@ -75,12 +92,13 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
     // One goes, the next is let in.
     for mut next in waiting.drain(..3) {
         drop(crowd.remove(0));
-        answers_after_announcement(&mut next);
+        finish_request(&mut next);
+        next.send(b"request\0find_").expect("send");
         crowd.push(next);
     }
     let mut last = waiting.pop().expect("more of them");
     drop((crowd, waiting));
-    answers_after_announcement(&mut last);
+    finish_request(&mut last);
     drop(last);
     assert_eq!(daemon.log().join("\n").matches(warning).count(), 1);
     before.is_back(&daemon, 512);
@@ -97,6 +115,9 @@ fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
         find_begun(client, "e").expect("the session");
     }
     let mut others: Vec<Client> = (0..8).map(|_| daemon.connect().expect("connect")).collect();
+    for client in &mut others {
+        client.send(b"request\0find_").expect("send");
+    }
     assert!(daemon.wait_for_log("others have to wait"));
     for client in &mut takers {
         client.send_list("dummy= .").expect("send");
@@ -104,13 +125,16 @@ fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
         client.send_list("dummy= .").expect("send");
     }
     for client in &mut others {
-        answers_after_announcement(client);
+        finish_request(client);
     }
 }
 
-fn answers_after_announcement(client: &mut Client) {
+/// The rest of a request that was begun before the announcement was read.
+fn finish_request(client: &mut Client) {
     client.receive_list().expect("announcement");
-    answers(client);
+    client.send(b"endp\0label\0nothing\0\0").expect("send");
+    let reply = client.receive_list().expect("reply");
+    assert_eq!(reply, list("status=2 property= ."));
 }
 
 #[test]

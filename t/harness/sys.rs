@@ -135,6 +135,19 @@ pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
     unsafe { command.pre_exec(hook) };
 }
 
+/// Sets the limits of open files of a process that runs.
+#[cfg(target_os = "linux")]
+pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: most,
+        rlim_max: most,
+    };
+    let old = std::ptr::null_mut();
+    // SAFETY: `limit` is a valid rlimit for the length of the call, and the old
+    // one is not asked for.
+    check(unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_NOFILE, &limit, old) }).map(drop)
+}
+
 /// Lets this process have as many open files as the system allows; how many.
 pub fn open_files_limit() -> io::Result<u64> {
     let mut limit = libc::rlimit {

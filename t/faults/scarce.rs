@@ -1,0 +1,173 @@
+//! The system refuses: accept(2) fails, there are fewer descriptors than were
+//! counted, and clients that say nothing have taken them.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use crate::harness::client::{list, Client};
+use crate::harness::daemon::Daemon;
+use crate::harness::sys;
+use crate::help::*;
+use crate::shim::Shim;
+
+/// A client that has a place in the queue of those to be let in, and its
+/// request, too.
+fn in_line(daemon: &Daemon) -> Client {
+    let mut client = daemon.connect().expect("connect");
+    client
+        .send_list("request=find_endp label=nothing .")
+        .expect("send");
+    client
+}
+
+fn is_let_in_and_served(mut client: Client) {
+    let hello = client.receive_list().expect("announcement");
+    assert_eq!(hello, list("protocol=connection_cache_protocol ."));
+    let reply = client.receive_list().expect("reply");
+    assert_eq!(reply, list("status=2 property= ."));
+}
+
+fn warnings(daemon: &Daemon, text: &str) -> usize {
+    let log = daemon.log();
+    log.iter().filter(|line| line.contains(text)).count()
+}
+
+#[test]
+fn a_client_that_has_gone_before_it_was_let_in_is_no_error() {
+    let Some(shim) = Shim::build() else { return };
+    let daemon = shim.under(setup()).start().expect("start");
+    for error in [
+        libc::ECONNABORTED,
+        libc::ECONNREFUSED,
+        libc::ECONNRESET,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::EINTR,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::ENOBUFS,
+        libc::ENOTCONN,
+        libc::EPROTO,
+    ] {
+        shim.fail_with(error);
+        let client = in_line(&daemon);
+        // It is tried again and again.
+        let before = daemon.cpu_time().expect("/proc");
+        wait_until("several attempts", || {
+            daemon.cpu_time().expect("/proc") > before + std::time::Duration::from_millis(2)
+        });
+        shim.fail_with(0);
+        is_let_in_and_served(client);
+    }
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+    let odd = |line: &&String| line.contains("accept");
+    assert_eq!(ended.log.iter().find(odd), None);
+}
+
+#[test]
+fn other_errors_close_the_door_for_a_while_and_end_nothing() {
+    let Some(shim) = Shim::build() else { return };
+    let daemon = shim.under(setup()).start().expect("start");
+    let mut client = connect(&daemon);
+    shim.fail_with(libc::ENOMEM);
+    // In the program in C the thirteenth is the end, however much later.
+    for _ in 0..3 {
+        let next = in_line(&daemon);
+        assert!(daemon.wait_for_log("accept connection: Cannot allocate memory"));
+        answers(&mut client);
+        shim.fail_with(0);
+        is_let_in_and_served(next);
+        shim.fail_with(libc::ENOMEM);
+    }
+    assert_eq!(warnings(&daemon, "warning: accept connection: "), 1);
+    assert_eq!(warnings(&daemon, "error:"), 0);
+    let ended = daemon.end().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+}
+
+#[test]
+fn when_the_file_table_is_full_few_sessions_are_given_up() {
+    let Some(shim) = Shim::build() else { return };
+    let setup = shim.under(setup()).nofile(1000, 1000);
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let mut others: Vec<UnixStream> = Vec::new();
+    for _ in 0..200 {
+        let (file, other) = session();
+        save(&mut client, 1000, "e", "p", &file);
+        others.push(other);
+    }
+    shim.fail_with(libc::ENFILE);
+    let next = in_line(&daemon);
+    assert!(daemon.wait_for_log("others have to wait"));
+    answers(&mut client);
+    shim.fail_with(0);
+    is_let_in_and_served(next);
+    let lost = others.iter().filter(|other| !is_held(other)).count();
+    // One per attempt, and the attempts are a second apart.
+    assert!(lost < 20, "{lost}");
+}
+
+#[test]
+fn a_limit_that_is_lowered_is_learned() {
+    // Only the same user may lower it.
+    let setup = setup().entry(|entry| entry.unprivileged = false);
+    let daemon = setup.nofile(400, 400).start().expect("start");
+    let mut client = connect(&daemon);
+    let file = File::open("/dev/null").expect("open");
+    for _ in 0..100 {
+        save(&mut client, 1000, "e", "p", &file);
+    }
+    sys::limit_open_files_of(daemon.pid(), 60).expect("prlimit");
+    let count = |client: &mut Client| {
+        let saved = (0..100).filter(|_| save(client, 1000, "f", "p", &file) == list("status=0 ."));
+        saved.count()
+    };
+    // The first one is how it is learned.
+    assert!(count(&mut client) >= 99);
+    assert_eq!(count(&mut client), 100);
+    answers(&mut connect(&daemon));
+    assert!(find(&mut client, "f").is_some());
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+/// What master(8) was started with may be there, at any number.
+#[test]
+fn descriptors_that_were_inherited_are_counted() {
+    let setup = setup().nofile(80, 80);
+    let directory = setup.prepare().expect("a directory");
+    let script = directory.path().join("scache");
+    let text = format!(
+        "#!/bin/bash\nfor fd in {{40..59}}; do eval \"exec $fd</dev/null\"; done\nexec {} \"$@\"\n",
+        env!("CARGO_BIN_EXE_scache")
+    );
+    fs::write(&script, text).expect("write");
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("chmod");
+    let daemon = setup.binary(&script).start_in(directory).expect("start");
+    let mut client = connect(&daemon);
+    let file = File::open("/dev/null").expect("open");
+    for number in 0..100 {
+        let status = save(&mut client, 1000, &format!("e{number}"), "p", &file);
+        assert_eq!(status, list("status=0 ."), "save {number}");
+    }
+    answers(&mut connect(&daemon));
+}
+
+#[test]
+fn silent_clients_make_room_for_others() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let mut busy = connect(&daemon);
+    busy.send(b"request\0").expect("send");
+    let mut silent: Vec<Client> = (0..200).map(|_| connect(&daemon)).collect();
+    // Those that came last are there, those that came first are not.
+    answers(silent.last_mut().expect("the last one"));
+    let first = &mut silent[0];
+    assert_eq!(first.receive_end().expect("end"), (Vec::new(), 0));
+    // And who is in the middle of a request is left alone.
+    busy.send(b"find_endp\0label\0nothing\0\0").expect("send");
+    let reply = busy.receive_list().expect("reply");
+    assert_eq!(reply, list("status=2 property= ."));
+    assert_eq!(warnings(&daemon, "out of file descriptors: "), 1);
+}
