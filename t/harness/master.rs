@@ -82,10 +82,9 @@ impl Setup {
     pub fn configuration(mut self, directory: &Path) -> io::Result<Setup> {
         self.base = fs::read_to_string(directory.join("main.cf"))?;
         let master_cf = fs::read_to_string(directory.join("master.cf"))?;
-        let line = master_cf
-            .lines()
-            .find(|line| !line.is_empty() && !line.starts_with('#'));
-        Ok(self.line(line.unwrap_or_default()))
+        // It is one entry, whose lines continue the first.
+        let lines = master_cf.lines().filter(|line| !line.starts_with('#'));
+        Ok(self.line(&lines.collect::<Vec<&str>>().join(" ")))
     }
 
     /// Another program instead of the one under test.
