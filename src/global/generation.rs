@@ -62,6 +62,11 @@ impl Generation {
         self.since(3, 9)
     }
 
+    /// Whether a parameter value can call functions.
+    pub fn calls_functions(self) -> bool {
+        self.since(3, 11)
+    }
+
     fn since(self, major: u32, minor: u32) -> bool {
         self >= Generation { major, minor }
     }

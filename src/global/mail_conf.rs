@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use super::compat_level::LEVEL_RELOP;
 use super::generation::Generation;
+use super::mac_functions::MAC_FUNCTIONS;
 use crate::msg_warn;
 use crate::util::conv_time::conv_time;
 use crate::util::mac_expand::{MacError, MacExpand};
@@ -120,7 +121,11 @@ impl MailConf {
 
     /// Expands the `$name` expressions in a text.
     pub fn eval(&self, text: &[u8]) -> Result<Vec<u8>, String> {
-        MacExpand::new(&|name| self.lookup(name), &[LEVEL_RELOP])
+        let functions = match self.generation.calls_functions() {
+            true => MAC_FUNCTIONS,
+            false => &[],
+        };
+        MacExpand::new(&|name| self.lookup(name), &[LEVEL_RELOP], functions)
             .expand(text)
             .map_err(|error| match error {
                 MacError::Logged => "dictionary mail_dict: macro processing error".to_string(),

@@ -2,6 +2,7 @@
 
 pub mod compat_level;
 pub mod generation;
+pub mod mac_functions;
 pub mod mail_conf;
 pub mod mail_params;
 pub mod mail_proto;

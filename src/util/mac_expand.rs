@@ -6,6 +6,7 @@
 //! | `${name?text}`, `${name?{text}}` | the text, expanded, when the value is not empty |
 //! | `${name:text}`, `${name:{text}}` | the text, expanded, when the value is empty or unknown |
 //! | `${name?{text}:{text}}` | the one or the other |
+//! | `${name{text}}` | what a function makes of the text, expanded; only where there are functions |
 //! | `${{left}==right...}` | with `== != < <= >= >` between two braced texts, instead of a name: `true` or nothing |
 //!
 //! Both sides of a relational expression are expanded first. They compare as
@@ -15,8 +16,9 @@
 //! Whether a value is empty is decided before it is expanded.
 //!
 //! The nesting of macro calls is counted anew on each side of a relational
-//! expression. What is around the side is limited too: in the original it is
-//! not, and a macro that calls itself there takes all the stack.
+//! expression and in the text of a function. What is around that is limited
+//! too: in the original it is not, and a macro that calls itself there takes
+//! all the stack.
 
 use std::cmp::Ordering;
 
@@ -30,8 +32,8 @@ pub use super::mac_parse::MacError;
 /// Deeper than this is unreasonable.
 const NESTING_LIMIT: u32 = 100;
 
-/// So deep a side of a relational expression may be in other such sides and
-/// the macros around them.
+/// So deep a side of a relational expression, or the text of a function, may be
+/// in others and the macros around them.
 const OUTER_NESTING_LIMIT: u32 = 300;
 
 /// How much of the text at an error its message shows.
@@ -41,21 +43,31 @@ const CONTEXT_LIMIT: usize = 20;
 /// sense, after logging why.
 pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
 
+/// What a function makes of its text. Nothing when it makes no sense, after
+/// logging why.
+pub type MacFunction = fn(text: &[u8]) -> Option<Vec<u8>>;
+
 /// Knows what names and operator suffixes stand for.
 #[derive(Clone, Copy)]
 pub struct MacExpand<'a> {
     lookup: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
     relops: &'a [(&'a str, MacRelop)],
+    functions: &'a [(&'a str, MacFunction)],
 }
 
 impl<'a> MacExpand<'a> {
     /// `lookup` finds the value of a name, `relops` are the suffixes that
-    /// relational operators may have.
+    /// relational operators may have, `functions` what can be called.
     pub fn new(
         lookup: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
         relops: &'a [(&'a str, MacRelop)],
+        functions: &'a [(&'a str, MacFunction)],
     ) -> Self {
-        MacExpand { lookup, relops }
+        MacExpand {
+            lookup,
+            relops,
+            functions,
+        }
     }
 
     /// Expands `text`.
@@ -77,8 +89,8 @@ struct Run<'a> {
     /// How deep we are in macros that call macros. As in the original, each
     /// piece that cannot be expanded counts as one level more from then on.
     level: u32,
-    /// The same for what is around this side of a relational expression, each
-    /// of which counts as a macro.
+    /// The same for what is around a text that is expanded apart, which counts
+    /// as a macro.
     outer_level: u32,
     result: Vec<u8>,
 }
@@ -118,9 +130,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Expands one side of a relational expression, apart from the rest; says
-    /// whether that went well.
-    fn expand_operand(&self, text: &[u8]) -> Result<(Vec<u8>, bool), MacError> {
+    /// Expands a side of a relational expression, or the text of a function,
+    /// apart from the rest; says whether that went well.
+    fn expand_apart(&self, text: &[u8]) -> Result<(Vec<u8>, bool), MacError> {
         let outer_level = self.outer_level + self.level;
         if outer_level > OUTER_NESTING_LIMIT {
             let text = printable(&text[..text.len().min(CONTEXT_LIMIT)]);
@@ -143,6 +155,7 @@ impl<'a> Run<'a> {
         let start = skip_blanks(expr);
         let condition = match start.first() {
             Some(b'{') => self.relational(start)?,
+            _ if self.is_call(start) => return self.call(start),
             _ => self.name(expr)?,
         };
         match condition.rest.split_first() {
@@ -195,6 +208,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether an expression is a name with a text in braces behind it.
+    fn is_call(&self, expr: &[u8]) -> bool {
+        let length = name_length(expr);
+        let next = skip_blanks(&expr[length..]).first();
+        length > 0 && next == Some(&b'{') && !self.names.functions.is_empty()
+    }
+
+    /// Calls a function.
+    fn call(&mut self, expr: &[u8]) -> Result<bool, MacError> {
+        let (name, rest) = expr.split_at(name_length(expr));
+        let (text, rest) = braced(skip_blanks(rest))?;
+        let text = trim_blanks(text);
+        if !rest.is_empty() {
+            let left = [text, b"}"].concat();
+            return Err(bad_syntax("unexpected input", &left, trim_blanks(rest)));
+        }
+        let known = self.names.functions.iter();
+        let Some((_, function)) = known.copied().find(|(known, _)| known.as_bytes() == name) else {
+            let (name, text) = (printable(name), printable(text));
+            msg_warn!("unknown function \"{name}\" at\"...>>>{name}{{{text}}}\"");
+            return Err(MacError::Logged);
+        };
+        let (text, good) = self.expand_apart(text)?;
+        if_good(good)?;
+        let value = function(&text).ok_or(MacError::Logged)?;
+        self.result.extend(value);
+        Ok(true)
+    }
+
     fn name<'t>(&self, expr: &'t [u8]) -> Result<Condition<'t>, MacError>
     where
         'a: 't,
@@ -236,8 +278,8 @@ impl<'a> Run<'a> {
             return Err(bad_syntax(r#""{expression}" expected"#, &left, rest));
         }
         let (right, rest) = braced(right)?;
-        let (left, left_good) = self.expand_operand(left)?;
-        let (right, right_good) = self.expand_operand(right)?;
+        let (left, left_good) = self.expand_apart(left)?;
+        let (right, right_good) = self.expand_apart(right)?;
         let order = match compare {
             Some(compare) => compare(&left, &right),
             None => Some(compare_values(&left, &right)?),
@@ -331,6 +373,12 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[blanks..]
 }
 
+fn trim_blanks(text: &[u8]) -> &[u8] {
+    let start = skip_blanks(text);
+    let end = start.iter().rposition(|c| !b" \t\r\n".contains(c));
+    &start[..end.map_or(0, |end| end + 1)]
+}
+
 fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacError {
     let after = &after[..after.len().min(CONTEXT_LIMIT)];
     msg_warn!(
@@ -363,8 +411,14 @@ mod tests {
         (!left.is_empty()).then(|| left.len().cmp(&right.len()))
     }
 
+    fn twice(text: &[u8]) -> Option<Vec<u8>> {
+        (!text.is_empty()).then(|| text.repeat(2))
+    }
+
     fn expand(text: &str) -> Result<String, MacError> {
-        let result = MacExpand::new(&lookup, &[("len", by_length)]).expand(text.as_bytes())?;
+        let relops: &[(&str, MacRelop)] = &[("len", by_length)];
+        let result =
+            MacExpand::new(&lookup, relops, &[("twice", twice)]).expand(text.as_bytes())?;
         Ok(String::from_utf8(result).unwrap())
     }
 
@@ -431,6 +485,27 @@ mod tests {
         assert_eq!(expand("${{} <len {aa}}"), Err(MacError::Logged));
         assert_eq!(expand("${{b} <lex {aa}}"), Err(MacError::Logged));
         assert_eq!(expand("${{b} < len {aa}}"), Err(MacError::Logged));
+    }
+
+    #[test]
+    fn a_function_makes_something_of_a_text() {
+        all(&[
+            ("<${twice{b$a}}>", "<bAbA>"),
+            ("$( twice\t{ ${twice{b}} } )", "bbbb"),
+            ("${twice}", ""),
+            ("${e?{${twice{}}}}", ""),
+        ]);
+        for text in [
+            "${twice{}}",
+            "${twice{$bad}}",
+            "${twice{a}?b}",
+            "${once{a}}",
+            "${-{a}}",
+        ] {
+            assert_eq!(expand(text), Err(MacError::Logged), "{text}");
+        }
+        let none = MacExpand::new(&lookup, &[], &[]).expand(b"${twice{a}}");
+        assert_eq!(none, Err(MacError::Logged));
     }
 
     #[test]

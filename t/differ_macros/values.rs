@@ -94,8 +94,9 @@ fn text(random: &mut Random, depth: usize) -> Vec<u8> {
 /// What is between the braces.
 fn expression(random: &mut Random, depth: usize) -> Vec<u8> {
     let mut text = blanks(random);
-    match random.below(3) {
-        0 => text.extend(relational(random, depth)),
+    match random.below(12) {
+        0..4 => text.extend(relational(random, depth)),
+        4 => text.extend(call(random, depth)),
         _ => text.extend(name(random)),
     }
     text.extend(blanks(random));
@@ -136,6 +137,12 @@ fn relational(random: &mut Random, depth: usize) -> Vec<u8> {
     ]
     .concat();
     [b"{", &left[..], b"}", &between, b"{", &right, b"}"].concat()
+}
+
+/// What is a function since Postfix 3.11.
+fn call(random: &mut Random, depth: usize) -> Vec<u8> {
+    let name = *random.pick(&["domain_to_ascii", "domain_to_utf8", "domain_to_", "a"]);
+    [name.as_bytes(), &part(random, depth)].concat()
 }
 
 /// What follows a `?` or a `:`.
