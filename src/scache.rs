@@ -412,11 +412,12 @@ impl MultiService for Scache {
             stream.fflush();
             if !matches!(client.state, State::Descriptor) {
                 client.scan.reset();
-            }
-            let is_done = matches!(client.state, State::Request);
-            if is_done {
                 stream.forget_strings();
             }
+            if !matches!(client.state, State::Params(_)) {
+                stream.end_list();
+            }
+            let is_done = matches!(client.state, State::Request);
             if stream.has_unwritten() {
                 return Wait::Output;
             }
@@ -435,6 +436,8 @@ impl MultiService for Scache {
             State::Descriptor => {
                 client.state = self.receive_failed(stream, &strerror(&timed_out));
                 client.scan.reset();
+                stream.forget_strings();
+                stream.end_list();
                 stream.fflush();
                 return match stream.has_unwritten() {
                     true => Wait::Output,

@@ -18,6 +18,7 @@ use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
 use crate::util::event::{EventTag, Events};
+use crate::util::heap;
 use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
@@ -62,6 +63,8 @@ pub struct Clients<S: MultiService> {
     sigterm: SignalPipe,
     door: Door,
     clients: Slab<Client<S::Client>>,
+    /// How many there were at most since memory was given back.
+    most_clients: usize,
     room: Room,
     /// Those that can go on, in the order of their turns.
     ready: VecDeque<u32>,
@@ -95,6 +98,9 @@ pub(super) enum Tag {
     Client(u32),
 }
 
+/// Fewer clients than this are no crowd: what they needed can stay.
+const CROWD: usize = 500;
+
 /// How many clients that took too long are looked at in one round.
 const LATE_MOST: usize = 100;
 
@@ -127,6 +133,7 @@ impl<S: MultiService> Clients<S> {
             sigterm,
             door,
             clients: Slab::default(),
+            most_clients: 0,
             room: Room::default(),
             ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
@@ -415,6 +422,10 @@ impl<S: MultiService> Clients<S> {
             self.timeouts.cancel(timer);
         }
         self.service.disconnected(client.state);
+        if self.most_clients > CROWD && self.clients.len() < self.most_clients / 4 {
+            self.most_clients = self.clients.len();
+            heap::give_back();
+        }
         if self.clients.is_empty() && !self.ending {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }

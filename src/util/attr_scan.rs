@@ -207,10 +207,18 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
         Input::Wait => return None,
         Input::None(why) => why,
     };
+    warn_broken_off(why, stream, what);
+    Some(None)
+}
+
+fn warn_broken_off(why: NoInput, stream: &Stream, what: &str) {
     let path = stream.path();
     match why {
         NoInput::TooLong => {
-            msg_warn!("string too long from {path} while reading input attribute {what}");
+            msg_warn!("list too long from {path} while reading input attribute {what}");
+        }
+        NoInput::NoMemory => {
+            msg_warn!("no memory for input from {path} while reading input attribute {what}");
         }
         // The original takes a last byte of 255 for the end of input itself.
         _ if stream.partial().last().is_some_and(|&byte| byte != 0xff) => {
@@ -221,7 +229,6 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
             msg_warn!("premature end-of-input on {path} while reading input attribute {what}");
         }
     }
-    Some(None)
 }
 
 /// What `sscanf("%u%c")` makes of a text when it converts exactly one item,

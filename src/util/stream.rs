@@ -6,6 +6,7 @@
 //! much unread input as in the original. At most one read is tried each time
 //! the descriptor is found readable.
 
+use std::collections::TryReserveError;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -13,14 +14,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use memchr::memchr;
 
+use super::mymalloc::may_fail;
+
 use super::unix_recv_fd::unix_recv_bytes;
 
 /// The most input that is read ahead, in bytes. The original's
 /// `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
 
-/// The longest string that is accepted, in bytes.
-pub const STRING_LIMIT: usize = 65_536;
+/// How long a list may be, in bytes of names and values.
+pub const LIST_LIMIT: usize = 65_536;
 
 /// Why there is no more input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,10 @@ pub enum NoInput {
     Eof,
     /// The client took too long.
     Timeout,
-    /// The string is longer than [`STRING_LIMIT`].
+    /// The list is longer than [`LIST_LIMIT`].
     TooLong,
+    /// There is no memory for what has come.
+    NoMemory,
 }
 
 /// What a look at the input says.
@@ -62,6 +67,8 @@ pub struct Stream {
     unread: Range<usize>,
     strings: Vec<u8>,
     partial: usize,
+    /// How much of a list has come.
+    list_len: usize,
     write_buf: Vec<u8>,
     written: usize,
     readable: bool,
@@ -81,6 +88,7 @@ impl Stream {
             unread: 0..0,
             strings: Vec::new(),
             partial: 0,
+            list_len: 0,
             write_buf: Vec::new(),
             written: 0,
             readable: false,
@@ -183,13 +191,18 @@ impl Stream {
             let unread = &self.read_buf[self.unread.clone()];
             let end = memchr(0, unread);
             let text = &unread[..end.unwrap_or(unread.len())];
-            self.strings.extend_from_slice(text);
-            self.partial += text.len();
-            if self.partial > STRING_LIMIT {
-                self.end(NoInput::TooLong);
+            self.list_len += text.len();
+            let failed = match keep(&mut self.strings, text) {
+                Err(_) => Some(NoInput::NoMemory),
+                Ok(()) if self.list_len > LIST_LIMIT => Some(NoInput::TooLong),
+                Ok(()) => None,
+            };
+            if let Some(why) = failed {
+                self.end(why);
                 self.unread = 0..0;
-                return Input::None(NoInput::TooLong);
+                return Input::None(why);
             }
+            self.partial += text.len();
             if let Some(end) = end {
                 self.unread.start += end + 1;
                 let len = std::mem::take(&mut self.partial);
@@ -213,6 +226,7 @@ impl Stream {
             && unread[..text.len()] == *text;
         if is_next {
             self.unread.start += text.len() + 1;
+            self.list_len += text.len();
         }
         is_next
     }
@@ -225,6 +239,11 @@ impl Stream {
     /// What of a string had come when the input ended.
     pub fn partial(&self) -> &[u8] {
         &self.strings[self.strings.len() - self.partial..]
+    }
+
+    /// The next string begins another list.
+    pub fn end_list(&mut self) {
+        self.list_len = 0;
     }
 
     /// Forgets the strings that were returned so far.
@@ -242,8 +261,16 @@ impl Stream {
         if self.output.is_none() {
             self.unread = 0..0;
         }
-        self.write_buf.extend_from_slice(text);
-        self.write_buf.push(0);
+        let len = text.len() + 1;
+        let has_room = self.write_buf.capacity() - self.write_buf.len() >= len;
+        if !has_room && may_fail(|| self.write_buf.try_reserve(len)).is_err() {
+            self.fail(io::Error::from_raw_os_error(libc::ENOMEM));
+            self.mute = true;
+        }
+        if !self.mute {
+            self.write_buf.extend_from_slice(text);
+            self.write_buf.push(0);
+        }
     }
 
     /// Writes what was put, as far as it goes. The original's
@@ -302,6 +329,19 @@ impl Stream {
         self.end(NoInput::Eof);
         self.error.get_or_insert(err);
     }
+}
+
+/// Keeps a piece of a string. Room is made in few steps, but not for more than a
+/// list can have.
+fn keep(strings: &mut Vec<u8>, text: &[u8]) -> Result<(), TryReserveError> {
+    let len = strings.len() + text.len();
+    if len > strings.capacity() {
+        let room = (2 * strings.capacity()).min(LIST_LIMIT + STREAM_BUFSIZE);
+        let more = room.max(len) - strings.len();
+        may_fail(|| strings.try_reserve_exact(more))?;
+    }
+    strings.extend_from_slice(text);
+    Ok(())
 }
 
 impl AsFd for Stream {
@@ -379,7 +419,8 @@ mod tests {
                 end => break assert_eq!(end, Input::None(NoInput::TooLong)),
             }
         }
-        assert_eq!(stream.partial().len(), STRING_LIMIT + 1024);
+        assert_eq!(stream.strings.len(), LIST_LIMIT + 1024);
+        assert!(stream.strings.capacity() <= LIST_LIMIT + STREAM_BUFSIZE);
         assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
     }
 }

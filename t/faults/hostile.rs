@@ -257,7 +257,7 @@ fn endless_strings_end_the_connection_and_nothing_else() {
         }
         endless.receive_end().expect("to be disconnected");
     }
-    let told = |line: &&String| line.contains("string too long from scache socket");
+    let told = |line: &&String| line.contains("list too long from scache socket");
     drop(client);
     before.is_back(&daemon, 1024);
     let ended = daemon.end().expect("end");

@@ -183,6 +183,35 @@ fn a_thousand_clients_at_once_come_and_go_and_leave_nothing_behind() {
     });
 }
 
+/// As much of one list as is taken.
+#[test]
+fn a_client_that_stalls_in_a_long_list_costs_little_and_leaves_nothing_behind() {
+    const STALLED: usize = 1000;
+    const EACH: u64 = 100; // KiB
+    if !need::open_files(20_000) {
+        return;
+    }
+    let daemon = setup().nofile(20_000, 20_000).start().expect("start");
+    let before = Before::of(&daemon);
+    let silent = connect(&daemon);
+    let mut stalled: Vec<Client> = (0..STALLED).map(|_| connect(&daemon)).collect();
+    let list = [&b"request\0find_endp\0label\0"[..], &[b'x'; 65_000]].concat();
+    for client in &mut stalled {
+        client.send(&list).expect("send");
+        client.drained().expect("drained");
+    }
+    before.memory_is_back(&daemon, STALLED as u64 * EACH);
+    // One that came after them stays, too.
+    let mut last = connect(&daemon);
+    drop(stalled);
+    wait_until("they are gone", || {
+        daemon.connections().expect("/proc").len() == 2
+    });
+    before.memory_is_back(&daemon, 4096);
+    answers(&mut last);
+    drop(silent);
+}
+
 /// Puts a load on the daemon, again and again: the memory goes back to the
 /// system, up to what the allocator may keep.
 fn again_and_again(daemon: &Daemon, load: impl Fn()) {

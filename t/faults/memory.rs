@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::harness::client::list;
 use crate::harness::postlogd::Postlogd;
 use crate::harness::sys;
 use crate::help::*;
@@ -49,4 +50,32 @@ fn when_there_is_no_memory_the_last_line_of_the_log_says_so() {
     assert!(size.parse::<usize>().is_ok(), "{last}");
     let sent = postlogd.receive(pid).text;
     assert!(sent.ends_with(&format!("[PID]: {text}")), "{sent}");
+}
+
+#[test]
+fn a_client_whose_list_there_is_no_memory_for_is_the_only_one_to_suffer() {
+    // Only its own user may limit it, or who may do anything.
+    let setup = setup().line("scache unix - n n - 1 scache");
+    let daemon = setup.start().expect("start");
+    let mut other = connect(&daemon);
+    let mut greedy: Vec<_> = (0..10).map(|_| connect(&daemon)).collect();
+    answers(&mut other);
+    let pages = fs::read_to_string(daemon.proc("statm")).expect("/proc");
+    let pages = pages.split(' ').next().expect("the size");
+    let size = 4096 * pages.parse::<u64>().expect("a number");
+    sys::limit_memory(daemon.pid(), size).expect("prlimit");
+    // They say nearly all of a list, and keep it in the daemon's memory.
+    let request = list(&format!("request=find_endp label={} .", "x".repeat(60_000)));
+    for client in &mut greedy {
+        let _ = client.send(&request[..request.len() - 2]);
+        let _ = client.drained();
+    }
+    // There was not enough for the last one.
+    let (reply, _) = greedy[9].receive_end().expect("to be disconnected");
+    assert_eq!(reply, list("status=1 property= ."));
+    answers(&mut other);
+    let told =
+        "warning: no memory for input from scache socket while reading input attribute value";
+    assert!(daemon.wait_for_log(told));
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
 }
