@@ -9,13 +9,16 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::time::{Duration, Instant, SystemTime};
 
 use harness::client::list;
 use scache::global::mail_params::ScacheParams;
 use scache::master::multi_service::{MultiService, Turn, Wait};
 use scache::scache::{Client, Scache};
+use scache::util::local_time::LocalTime;
+use scache::util::log_socket::LogSocket;
+use scache::util::msg::{log_text, MsgOutput, Severity};
 use scache::util::stream::Stream;
 use scache::util::unix_recv_fd::unix_recv_fd;
 use scache::util::unix_send_fd::unix_send_fd;
@@ -198,6 +201,37 @@ fn a_binding_that_is_renewed_and_used_allocates_nothing() {
         bytes: 0,
     };
     assert_eq!(cost, each);
+}
+
+/// It may have to say that there is no memory.
+#[test]
+fn a_line_of_the_log_allocates_nothing() {
+    let path = std::env::temp_dir().join(format!("no-alloc-{}", std::process::id()));
+    let receiver = UnixDatagram::bind(&path).expect("bind");
+    let mut log = LogSocket::new(
+        &path,
+        &[libc::SOCK_DGRAM],
+        Box::new(|severity, text, line| {
+            let stamp = LocalTime::at(SystemTime::now()).log_stamp();
+            let _ = write!(line, "{stamp} host task[1]: ");
+            log_text(severity, text, line);
+        }),
+    );
+    let text = "x".repeat(3000);
+    log.print(Severity::Warn, &text);
+    let before = COUNT.get();
+    log.print(Severity::Warn, &text);
+    log.print(Severity::Fatal, "the last line");
+    assert_eq!(COUNT.get(), before);
+    let mut lines = [0; 3].map(|_| [0; 4096]);
+    let lengths = lines
+        .each_mut()
+        .map(|line| receiver.recv(line).expect("a line"));
+    let head = "Nov 25 01:02:03 host task[1]: ".len();
+    let whole = head + "warning: ".len() + 2000;
+    assert_eq!(lengths[..2], [whole, whole]);
+    assert!(lines[2][..lengths[2]].ends_with(b": fatal: the last line"));
+    std::fs::remove_file(path).expect("unlink");
 }
 
 #[test]
