@@ -106,7 +106,7 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
 
 #[test]
 fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
-    let daemon = setup().nofile(40, 40).start().expect("start");
+    let daemon = setup().nofile(42, 42).start().expect("start");
     let (ours, _theirs) = session();
     // Sessions on their way make room for nobody.
     let mut takers: Vec<Client> = (0..12).map(|_| connect(&daemon)).collect();
