@@ -58,6 +58,9 @@ make_postfix() {
     cp "$here/master.cf" "$config/master.cf"
 }
 
+# set_parameter "NAME = VALUE": in main.cf.
+set_parameter() { postconf -c "$config" -e "$1"; }
+
 postfix_() { postfix -c "$config" "$@" >>"$scratch/postfix.out" 2>&1; }
 
 start_postfix() {
@@ -70,6 +73,17 @@ start_sink() {
     sink=$!
     wait_until 10 listens 2525
 }
+
+# start_counting_sink [mails=COUNT] [idle=SECONDS]: another one, which counts
+# connections, and ends them after so many messages or so much silence.
+start_counting_sink() {
+    perl "$here/counting-sink" "$scratch/sink/counted" "$@" &
+    sink=$!
+    wait_until 10 listens 2525
+}
+
+# How many connections it has taken.
+counted() { grep -c '^connect' "$scratch/sink/counted"; }
 
 listens() { grep -q ":$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
 

@@ -30,7 +30,20 @@ start_receiver() {
         wait_until 10 listens 2525
 }
 
+# use_tls LEVEL: the first Postfix sends over TLS, through tlsproxy(8).
+use_tls() {
+    cat >>"$config/main.cf" <<END
+smtp_tls_connection_reuse = yes
+smtp_tls_security_level = $1
+smtp_tls_CAfile = $receiver/certificate.pem
+smtp_tls_loglevel = 1
+END
+    cat >>"$config/master.cf" <<END
+tlsmgr    unix       - - n 1000? 1 tlsmgr
+tlsproxy  unix       - - n - 0 tlsproxy
+END
+}
+
 # How many connections it has accepted, and how they ended.
 connections() { grep -c ' connect from ' "$receiver/mail.log"; }
 quits() { grep -c ' disconnect from .* quit=1' "$receiver/mail.log"; }
-losses() { grep -c ' lost connection after ' "$receiver/mail.log"; }
