@@ -19,6 +19,7 @@
 #                        a build with Debian 13's compiler and packaged crates
 #   make bench           how long sessions live and what a request costs, next to
 #                        the C daemon
+#   make bench-mail      how much mail goes over each connection; root, and Postfix
 #   make install         (and uninstall) what make has built, with DESTDIR
 #   make dist            a source tarball with all crates in it
 #
@@ -106,6 +107,9 @@ demo:
 bench:
 	$(CARGO) bench $(LOCKED) --quiet --bench bench
 
+bench-mail: all
+	t/postfix/bench-mail $(TARGET)/release/scache
+
 bench-syscalls: all
 	t/bench/syscalls
 
@@ -141,4 +145,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean
+.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean bench-mail
