@@ -15,6 +15,7 @@
 #   make check-oracles
 #                        the suite against the C daemons of Debian 13 and sid;
 #                        root, debootstrap
+#   make check-logtools  what Debian's log analysers make of its log
 #   make check-debian-build
 #                        a build with Debian 13's compiler and packaged crates
 #   make bench           how long sessions live and what a request costs, next to
@@ -89,10 +90,16 @@ check-postfix: all
 	t/postfix/check-postfix $(or $(SCACHE),$(TARGET)/release/scache)
 	t/postfix/check-jail $(or $(SCACHE),$(TARGET)/release/scache)
 
-check-generations:
+check-generations: oldest
+	t/postfix/check-generations $(TARGET)/scache-oldest
+
+check-logtools: oldest
+	t/postfix/check-logtools $(TARGET)/scache-oldest
+
+# One that runs in all of them.
+oldest:
 	mkdir -p $(TARGET)
 	t/postfix/build-oldest $(TARGET)/scache-oldest
-	t/postfix/check-generations $(TARGET)/scache-oldest
 
 check-oracles:
 	t/postfix/build-oldest $(TARGET)/oracle-tests options transcripts daemon
@@ -145,4 +152,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean bench-mail
+.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean bench-mail check-logtools oldest
