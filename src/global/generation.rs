@@ -27,6 +27,11 @@ impl Generation {
         None => panic!("SCACHE_MAIL_VERSION is no version number"),
     };
 
+    /// That of these two numbers.
+    pub const fn new(major: u32, minor: u32) -> Generation {
+        Generation { major, minor }
+    }
+
     /// That of a version number: two numbers with a dot between, and nothing
     /// more, or what comes after another dot or a hyphen.
     ///
@@ -41,7 +46,7 @@ impl Generation {
             return None;
         };
         match number(rest) {
-            Some((minor, [] | [b'.' | b'-', ..])) => Some(Generation { major, minor }),
+            Some((minor, [] | [b'.' | b'-', ..])) => Some(Generation::new(major, minor)),
             _ => None,
         }
     }
@@ -68,7 +73,7 @@ impl Generation {
     }
 
     fn since(self, major: u32, minor: u32) -> bool {
-        self >= Generation { major, minor }
+        self >= Generation::new(major, minor)
     }
 }
 

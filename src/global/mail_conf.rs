@@ -133,6 +133,15 @@ impl MailConf {
             })
     }
 
+    /// Gives a parameter that is not set its default, expanded.
+    pub fn set_default(&mut self, name: &str, default: &[u8]) -> Result<(), String> {
+        if self.lookup(name.as_bytes()).is_none() {
+            let value = self.eval(default)?;
+            self.update(name.as_bytes(), &value);
+        }
+        Ok(())
+    }
+
     /// The expanded value, or the default, which is expanded and remembered.
     fn eval_or_default(&mut self, name: &str, default: &[u8]) -> Result<Vec<u8>, String> {
         if let Some(value) = self.lookup_eval(name)? {

@@ -5,12 +5,16 @@
 //! comes after that. Both go through the parameters in the order of the
 //! original: it decides which of several mistakes is reported, and which
 //! parameters a value can refer to. A parameter here that no field is made
-//! from is for references only. Parameters of other programs are not looked
-//! at.
+//! from is for references only, and so are those of other programs: a table,
+//! [`others`].
 //!
 //! What the builder of a package chooses is in [`build`].
 
+mod others;
+
 use std::time::Duration;
+
+use others::others_before;
 
 use super::compat_level::{compat_level_from_string, malformed};
 use super::mail_conf::MailConf;
@@ -132,6 +136,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
         msg_syslog_facility(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
     msg_syslog_set_facility(syslog_facility);
 
+    set_others_before(conf, "smtputf8_enable")?;
     let smtputf8_enable = conf.get_mail_conf_bool(
         "smtputf8_enable",
         "${{$compatibility_level} <level {1} ? {no} : {yes}}",
@@ -154,6 +159,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     string(conf, "default_privs", build::DEFAULT_PRIVS)?;
     string(conf, "mail_release_date", build::MAIL_RELEASE_DATE)?;
 
+    set_others_before(conf, "max_use")?;
     conf.get_mail_conf_int("max_use", 100, 1)?;
     let max_idle = time(conf, "max_idle", "100s")?;
     let ipc_timeout = time(conf, "ipc_timeout", "3600s")?;
@@ -227,13 +233,21 @@ fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
+/// Makes the defaults known that the original looks up before a parameter.
+fn set_others_before(conf: &mut MailConf, name: &str) -> Result<(), String> {
+    others_before(name, conf.generation())
+        .try_for_each(|other| conf.set_default(other.name, other.default.as_bytes()))
+}
+
 /// A string that must not be empty.
 fn string(conf: &mut MailConf, name: &str, default: &str) -> Result<Vec<u8>, String> {
+    set_others_before(conf, name)?;
     conf.get_mail_conf_str(name, default.as_bytes(), 1)
 }
 
 /// A time of at least one second.
 fn time(conf: &mut MailConf, name: &str, default: &str) -> Result<Duration, String> {
+    set_others_before(conf, name)?;
     let seconds = conf.get_mail_conf_time(name, default, 1)?;
     Ok(Duration::from_secs(seconds.unsigned_abs().into()))
 }
@@ -251,6 +265,7 @@ fn bad_facility(conf: &MailConf, facility: &[u8]) -> String {
 /// Looks up `myhostname` and `mydomain`; each has its default from the other.
 /// Returns the host's name.
 fn host_names(conf: &mut MailConf) -> Result<Vec<u8>, String> {
+    set_others_before(conf, "myhostname")?;
     let default = match conf.lookup(b"myhostname") {
         Some(_) => Vec::new(),
         None => default_hostname(conf)?,
