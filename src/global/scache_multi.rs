@@ -98,6 +98,9 @@ impl RingMember for Binding {
     }
 }
 
+/// How many sessions are closed by one lookup at most.
+const CLOSE_MOST: usize = 100;
+
 impl ScacheMulti {
     /// A cache whose sessions are sent this line before they are closed, unless
     /// it is empty. After a session was saved its endpoint has no more than
@@ -141,12 +144,13 @@ impl ScacheMulti {
     }
 
     /// Takes out the oldest session of an endpoint that is not dead; those
-    /// before it are closed. It belongs to the caller, who says what became of
+    /// before it are closed. A hundred of them make it a miss, because others
+    /// are waiting. The session belongs to the caller, who says what became of
     /// it with [`ScacheMulti::give_back`] or [`ScacheMulti::give_away`]. The
     /// original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, label: &[u8], now: Instant) -> Option<Session> {
         let session = match self.names.find(label) {
-            Some(endp) => self.take_session(endp, now),
+            Some(endp) => self.take_session(endp, now, &mut { CLOSE_MOST }),
             None => None,
         };
         if session.is_none() {
@@ -209,7 +213,8 @@ impl ScacheMulti {
 
     /// Takes out the first session that any endpoint of a destination has, in
     /// the order in which they were bound, with the properties of the binding.
-    /// Dead ones before it are closed. The original's `scache_multi_find_dest()`.
+    /// Dead ones are closed as in [`ScacheMulti::find_endp`]. The original's
+    /// `scache_multi_find_dest()`.
     pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
         let Some(dest) = self
             .names
@@ -222,11 +227,11 @@ impl ScacheMulti {
             }
             return None;
         };
-        let mut tried = None;
-        while let Some(number) = self.first_live_binding(dest, now) {
+        let (mut tried, mut most) = (None, CLOSE_MOST);
+        while let Some(number) = self.first_live_binding(dest, now).filter(|_| most > 0) {
             self.log_bindings(dest, tried, Some(number));
             let key = self.bindings[number].key;
-            if let Some(session) = self.take_session(key.endp, now) {
+            if let Some(session) = self.take_session(key.endp, now, &mut most) {
                 return Some((session, self.names.text(key.prop)));
             }
             tried = Some(number);
@@ -314,8 +319,10 @@ impl ScacheMulti {
         }
     }
 
-    fn take_session(&mut self, endp: NameId, now: Instant) -> Option<Session> {
-        loop {
+    /// Takes out the first session of an endpoint that is good. Closes those
+    /// before it, up to `most`, which it counts down.
+    fn take_session(&mut self, endp: NameId, now: Instant, most: &mut usize) -> Option<Session> {
+        while *most > 0 {
             let number = self.endps.get(endp as usize)?.sessions.first()?;
             let session = self.remove_session(number)?;
             let label = self.names.text(endp);
@@ -331,7 +338,9 @@ impl ScacheMulti {
                 session.log_leaves();
                 return Some(session);
             }
+            *most -= 1;
         }
+        None
     }
 
     fn drop_first_session(&mut self) {

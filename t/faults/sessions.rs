@@ -108,6 +108,27 @@ fn a_session_that_is_on_its_way_at_the_end_is_told() {
 }
 
 #[test]
+fn a_lookup_closes_a_hundred_dead_sessions_and_goes_on_the_next_time() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let (dead, other) = session();
+    drop(other);
+    for _ in 0..150 {
+        save(&mut client, 100, "e", "dead", &dead);
+    }
+    let (file, _other) = session();
+    save(&mut client, 100, "e", "alive", &file);
+    let before = daemon.fd_count().expect("/proc");
+    assert!(find(&mut client, "e").is_none());
+    assert_eq!(daemon.fd_count().expect("/proc"), before - 100);
+    let (prop, _) = find(&mut client, "e").expect("the one that is alive");
+    assert_eq!(prop, "alive");
+    client.drained().expect("drained");
+    assert!(find(&mut client, "e").is_none());
+    assert_eq!(daemon.fd_count().expect("/proc"), before - 151);
+}
+
+#[test]
 fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
     let daemon = setup().option("-v").start().expect("start");
     let mut client = connect(&daemon);
