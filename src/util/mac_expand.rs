@@ -221,8 +221,14 @@ impl<'a> Run<'a> {
         let (text, rest) = braced(skip_blanks(rest))?;
         let text = trim_blanks(text);
         if !rest.is_empty() {
+            // As in the original, an empty text takes the blanks at the end.
+            let rest = if text.is_empty() {
+                trim_blanks(rest)
+            } else {
+                rest
+            };
             let left = [text, b"}"].concat();
-            return Err(bad_syntax("unexpected input", &left, trim_blanks(rest)));
+            return Err(bad_syntax("unexpected input", &left, rest));
         }
         let known = self.names.functions.iter();
         let Some((_, function)) = known.copied().find(|(known, _)| known.as_bytes() == name) else {
