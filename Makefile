@@ -59,6 +59,8 @@ export SCACHE_MAIL_RELEASE_DATE := $(mail_release_date)
 
 CARGO  = cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
+# Another architecture has a directory of its own.
+DAEMON = $(TARGET)/$(addsuffix /,$(CARGO_BUILD_TARGET))release/scache
 # A distribution with crates of its own removes the lock.
 LOCKED = $(if $(wildcard Cargo.lock),--locked)
 
@@ -87,8 +89,8 @@ record:
 	RECORD=1 $(CARGO) test $(LOCKED) --test transcripts --test options
 
 check-postfix: all
-	t/postfix/check-postfix $(or $(SCACHE),$(TARGET)/release/scache)
-	t/postfix/check-jail $(or $(SCACHE),$(TARGET)/release/scache)
+	t/postfix/check-postfix $(or $(SCACHE),$(DAEMON))
+	t/postfix/check-jail $(or $(SCACHE),$(DAEMON))
 
 check-generations: oldest
 	t/postfix/check-generations $(TARGET)/scache-oldest
@@ -107,6 +109,12 @@ check-oracles:
 
 check-debian-build:
 	t/postfix/check-debian-build
+
+check-deb:
+	t/packages/check-deb
+
+check-rpm:
+	t/packages/check-rpm
 
 demo:
 	$(CARGO) test $(LOCKED) --quiet --test demo
@@ -136,13 +144,18 @@ dist:
 check-dist: dist
 	t/check-dist $(TARGET)/dist/*.tar.gz
 
-# What was built is installed; nothing is built with other values meanwhile.
-install: $(TARGET)/release/scache
-	install -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
-	install -m 755 $(TARGET)/release/scache $(DESTDIR)$(daemon_directory)/scache
-	install -m 644 src/scache.8 $(DESTDIR)$(manpage_directory)/man8/scache.8
+# Mode, owner and stripping are the packager's to say.
+INSTALL = install
+INSTALL_PROGRAM = $(INSTALL) -m 755
+INSTALL_DATA = $(INSTALL) -m 644
 
-$(TARGET)/release/scache:
+# What was built is installed; nothing is built with other values meanwhile.
+install: $(DAEMON)
+	$(INSTALL) -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
+	$(INSTALL_PROGRAM) $(DAEMON) $(DESTDIR)$(daemon_directory)/scache
+	$(INSTALL_DATA) src/scache.8 $(DESTDIR)$(manpage_directory)/man8/scache.8
+
+$(DAEMON):
 	@echo "make install: run make first" >&2; exit 1
 
 uninstall:
@@ -152,4 +165,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
