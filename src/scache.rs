@@ -8,9 +8,12 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+mod hand_over;
+
+use self::hand_over::HandOver;
 use crate::global::mail_params::ScacheParams;
 use crate::global::mail_proto::*;
-use crate::global::scache_multi::{ScacheMulti, Session};
+use crate::global::scache_multi::ScacheMulti;
 use crate::master::multi_service::{MultiService, Turn, Wait};
 use crate::msg_warn;
 use crate::scache_stats::Statistics;
@@ -21,7 +24,6 @@ use crate::util::printable::printable;
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
 use crate::util::unix_recv_fd::unix_recv_fd;
-use crate::util::unix_send_fd::unix_send_fd;
 
 /// The service with its cache and its statistics.
 #[derive(Debug)]
@@ -69,13 +71,6 @@ enum Request {
     FindEndp,
     SaveDest,
     FindDest,
-}
-
-/// A session on its way to a client, and the function that hands it over.
-#[derive(Debug)]
-struct HandOver {
-    session: Session,
-    service: &'static str,
 }
 
 /// What a step comes to: another state, or the same one until the client has
@@ -309,60 +304,6 @@ impl Scache {
         }))
     }
 
-    // The rest of find_endp and find_dest: a handshake, the session, another
-    // handshake. Up to that the session is ours, unless the client may have it.
-
-    fn await_ready(
-        &mut self,
-        hand_over: HandOver,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-    ) -> Step {
-        match scan_dummy(scan, stream) {
-            None => Err((State::Ready(hand_over), Wait::Input)),
-            Some(true) => Ok(State::Send(hand_over)),
-            Some(false) => Ok(self.send_failed(hand_over, no_dummy_reason(stream))),
-        }
-    }
-
-    fn send_session(&mut self, hand_over: HandOver, stream: &mut Stream) -> Step {
-        match unix_send_fd(stream.as_fd(), hand_over.session.as_fd()) {
-            Ok(()) => Ok(State::Taken(hand_over)),
-            Err(err) if is_temporary(&err) => Err((State::Send(hand_over), Wait::Output)),
-            Err(err) => Ok(self.send_failed(hand_over, strerror(&err))),
-        }
-    }
-
-    fn send_failed(&mut self, hand_over: HandOver, reason: String) -> State {
-        warn_not_sent(hand_over.service, &reason);
-        self.handed -= 1;
-        self.cache.give_back(hand_over.session);
-        State::Request
-    }
-
-    fn await_taken(
-        &mut self,
-        hand_over: HandOver,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-    ) -> Step {
-        match scan_dummy(scan, stream) {
-            None => return Err((State::Taken(hand_over), Wait::Input)),
-            Some(true) => {}
-            Some(false) if is_reset(stream) => {
-                return Ok(self.send_failed(hand_over, no_dummy_reason(stream)));
-            }
-            Some(false) => warn_not_sent(hand_over.service, &no_dummy_reason(stream)),
-        }
-        Ok(self.sent(hand_over))
-    }
-
-    fn sent(&mut self, hand_over: HandOver) -> State {
-        self.handed -= 1;
-        self.cache.give_away(hand_over.session);
-        State::Request
-    }
-
     /// The time to live that a client asked for, within the limit.
     fn ttl(&mut self, scan: &AttrScan) -> Duration {
         let asked = Duration::from_secs(u64::try_from(scan.int(0)).unwrap_or(0));
@@ -509,25 +450,4 @@ fn status(code: u32) -> SendAttr<'static> {
 
 fn prop(text: &[u8]) -> SendAttr<'_> {
     SendAttr::Str(MAIL_ATTR_PROP, text)
-}
-
-/// Whether an empty list came, as it should; nothing when it is not all there.
-fn scan_dummy(scan: &mut AttrScan, stream: &mut Stream) -> Option<bool> {
-    Some(scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_DUMMY)], AttrFlag::Strict)? == 1)
-}
-
-/// Whether the client has gone without having read all that was sent to it.
-fn is_reset(stream: &Stream) -> bool {
-    let error = stream.error().and_then(|error| error.raw_os_error());
-    error == Some(libc::ECONNRESET)
-}
-
-fn no_dummy_reason(stream: &Stream) -> String {
-    stream
-        .error()
-        .map_or_else(|| NO_ERROR.to_string(), strerror)
-}
-
-fn warn_not_sent(service: &str, reason: &str) {
-    msg_warn!("{service}: cannot send file descriptor: {reason}");
 }
