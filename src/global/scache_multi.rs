@@ -61,6 +61,8 @@ pub struct ScacheMulti {
     dest_count: usize,
     bindings: Slab<Binding>,
     binding_index: BTreeMap<BindingKey, u32>,
+    /// The bindings between two names, in the order in which they were made.
+    binding_order: BTreeMap<(NameId, NameId, u64), u32>,
     binding_timers: TimerQueue<u32>,
     dead_count: u64,
 }
@@ -413,6 +415,8 @@ impl ScacheMulti {
             link: Link::default(),
         });
         self.binding_index.insert(key, number);
+        self.binding_order
+            .insert((key.dest, key.endp, order), number);
         let ring = &mut self.dests[key.dest as usize];
         if ring.is_empty() {
             self.dest_count += 1;
@@ -437,7 +441,10 @@ impl ScacheMulti {
             self.dest_count -= 1;
         }
         self.binding_index.remove(&key);
-        self.bindings.remove(number);
+        if let Some(binding) = self.bindings.remove(number) {
+            self.binding_order
+                .remove(&(key.dest, key.endp, binding.order));
+        }
         self.release_names(key);
     }
 
@@ -445,29 +452,16 @@ impl ScacheMulti {
     /// has a session. Walks the bindings or the live endpoints, whichever are
     /// fewer.
     fn first_live_binding(&self, dest: NameId, now: Instant) -> Option<u32> {
-        let holds = |number: &u32| {
-            let Binding { key, timer, .. } = self.bindings[*number];
-            timer.deadline() > now && self.has_session(key.endp, now)
-        };
+        let is_on = |number: &u32| self.bindings[*number].timer.deadline() > now;
         if self.live.len() < self.dest(dest).len() {
-            let of_endp = |&endp: &NameId| {
-                let first = BindingKey {
-                    dest,
-                    endp,
-                    prop: NameId::MIN,
-                };
-                self.binding_index.range(
-                    first..=BindingKey {
-                        prop: NameId::MAX,
-                        ..first
-                    },
-                )
-            };
-            let live = self.live.iter().flat_map(of_endp);
-            let live = live.map(|(_, &number)| number).filter(holds);
-            return live.min_by_key(|&number| self.bindings[number].order);
+            let live = self.live.iter();
+            let live = live.filter(|&&endp| self.has_session(endp, now));
+            let first = live.filter_map(|&endp| self.bindings_between(dest, endp).find(is_on));
+            return first.min_by_key(|&number| self.bindings[number].order);
         }
-        self.bindings_of(dest).find(holds)
+        let is_live = |number: &u32| self.has_session(self.bindings[*number].key.endp, now);
+        self.bindings_of(dest)
+            .find(|number| is_on(number) && is_live(number))
     }
 
     /// Whether an endpoint has a session that has not ended, though it may not
@@ -485,6 +479,11 @@ impl ScacheMulti {
     fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {
         let succ = |&number: &u32| Ring::succ(&self.bindings, number);
         std::iter::successors(self.dest(dest).first(), succ)
+    }
+
+    fn bindings_between(&self, dest: NameId, endp: NameId) -> impl Iterator<Item = u32> + '_ {
+        let range = (dest, endp, u64::MIN)..=(dest, endp, u64::MAX);
+        self.binding_order.range(range).map(|(_, &number)| number)
     }
 
     fn dest(&self, dest: NameId) -> Ring {
