@@ -127,22 +127,22 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
         mknod -m 666 /dev/urandom c 1 9 && mknod -m 666 /dev/tty c 5 0 &&
         mkdir /dev/pts && mount -t devpts -o ptmxmode=666,newinstance devpts /dev/pts &&
         ln -s pts/ptmx /dev/ptmx && printf %s \"$OPTIONS_PASSWD\" >/dev/passwd &&
-        mount --bind /dev/passwd /etc/passwd && exec \"$0\"";
+        mount --bind /dev/passwd /etc/passwd &&
+        printf %s \"$OPTIONS_GROUP\" >/dev/group && mount --bind /dev/group /etc/group &&
+        exec \"$0\"";
     if std::env::var_os(VARIABLE).is_some() {
         return true;
     }
     let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let mut group = fs::read_to_string("/etc/group").unwrap();
     let (_, uid, gid) = owner();
-    for line in tables
-        .iter()
-        .flatten()
-        .filter_map(case_of)
-        .flat_map(|case| &case.passwd)
-    {
-        passwd += &line
-            .replace("UID", &uid.to_string())
-            .replace("GID", &gid.to_string());
-        passwd += "\n";
+    let real = |line: &String| {
+        let line = line.replace("UID", &uid.to_string());
+        line.replace("GID", &gid.to_string()) + "\n"
+    };
+    for case in tables.iter().flatten().filter_map(case_of) {
+        passwd.extend(case.passwd.iter().map(real));
+        group.extend(case.group.iter().map(real));
     }
     let probe = Command::new("unshare")
         .args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/dev"])
@@ -156,6 +156,7 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
         .arg(std::env::current_exe().unwrap())
         .env(VARIABLE, "1")
         .env("OPTIONS_PASSWD", passwd)
+        .env("OPTIONS_GROUP", group)
         .exec();
     panic!("unshare: {error}");
 }
@@ -281,7 +282,7 @@ impl Run {
         if self.program.arguments(&case.versions).is_none() {
             return Some("another version of the original");
         }
-        if !isolated && (case.with_syslog || !case.passwd.is_empty()) {
+        if !isolated && (case.with_syslog || !case.passwd.is_empty() || !case.group.is_empty()) {
             return Some("a /dev/log or /etc/passwd of its own, which takes root");
         }
         if !isolated && case.hostname.is_some() {

@@ -10,10 +10,12 @@
 //!
 //! What the builder of a package chooses is in [`build`].
 
+mod accounts;
 mod others;
 
 use std::time::Duration;
 
+use accounts::check_accounts;
 use others::others_before;
 
 use super::compat_level::{compat_level_from_string, malformed};
@@ -22,8 +24,7 @@ use crate::util::get_hostname::get_hostname;
 use crate::util::msg::msg_utf8_enable;
 use crate::util::msg_syslog::{msg_syslog_facility, msg_syslog_set_facility};
 use crate::util::printable::printable;
-use crate::util::strerror::strerror;
-use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
+use crate::util::sys_pw::Passwd;
 use crate::util::valid_hostname::valid_hostname;
 
 /// The values that are compiled in, each from an environment variable at
@@ -96,7 +97,7 @@ pub struct MailParams {
     pub ipc_timeout: Duration,
     /// `daemon_timeout`: how long one round of the event loop may take.
     pub daemon_timeout: Duration,
-    /// `mail_owner`: neither its user nor its group number is zero.
+    /// `mail_owner`: nobody special and nobody else.
     pub mail_owner: Passwd,
 }
 
@@ -148,7 +149,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     string(conf, "mail_name", "Postfix")?;
     let syslog_name = string(conf, "syslog_name", DEF_SYSLOG_NAME)?;
     let owner_name = string(conf, "mail_owner", build::MAIL_OWNER)?;
-    string(conf, "setgid_group", build::SETGID_GROUP)?;
+    let group_name = string(conf, "setgid_group", build::SETGID_GROUP)?;
     string(conf, "myorigin", "$myhostname")?;
     string(conf, "daemon_directory", build::DAEMON_DIRECTORY)?;
     string(conf, "data_directory", build::DATA_DIRECTORY)?;
@@ -156,7 +157,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     string(conf, "meta_directory", build::META_DIRECTORY)?;
     let queue_directory = string(conf, "queue_directory", build::QUEUE_DIRECTORY)?;
     string(conf, "shlib_directory", build::SHLIB_DIRECTORY)?;
-    string(conf, "default_privs", build::DEFAULT_PRIVS)?;
+    let privs_name = string(conf, "default_privs", build::DEFAULT_PRIVS)?;
     string(conf, "mail_release_date", build::MAIL_RELEASE_DATE)?;
 
     set_others_before(conf, "max_use")?;
@@ -164,7 +165,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let max_idle = time(conf, "max_idle", "100s")?;
     let ipc_timeout = time(conf, "ipc_timeout", "3600s")?;
     let daemon_timeout = time(conf, "daemon_timeout", "18000s")?;
-    let mail_owner = mail_owner(conf, &owner_name)?;
+    let mail_owner = check_accounts(conf, &privs_name, &owner_name, &group_name)?;
 
     Ok(MailParams {
         syslog_facility,
@@ -294,36 +295,6 @@ fn default_hostname(conf: &MailConf) -> Result<Vec<u8>, String> {
         name.extend(domain.unwrap_or_else(|| b"localdomain".to_vec()));
     }
     Ok(name)
-}
-
-/// Looks up the mail system's user, who must be nobody special and nobody
-/// else.
-fn mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
-    let bad = |problem: String| bad_value(conf, "mail_owner", &problem);
-    let text = printable(name);
-    let user = getpwnam(name)
-        .map_err(|error| bad(format!("cannot look up user {text}: {}", strerror(&error))))?
-        .ok_or_else(|| bad(format!("unknown user name value: {text}")))?;
-    if user.uid == 0 {
-        return Err(bad(format!("user {text} has privileged user ID")));
-    }
-    if user.gid == 0 {
-        return Err(bad(format!("user {text} has privileged group ID")));
-    }
-    let same = getpwuid(user.uid)
-        .map_err(|error| bad(format!("cannot look up user {text}: {}", strerror(&error))))?
-        .filter(|other| other.name.as_bytes() != name);
-    if let Some(other) = same {
-        let name = printable(other.name.as_bytes());
-        return Err(bad(match conf.generation().names_numbers_of_accounts() {
-            true => format!(
-                "user {text} has the same user ID {} as user {name}",
-                other.uid
-            ),
-            false => format!("user {text} has same user ID as {name}"),
-        }));
-    }
-    Ok(user)
 }
 
 #[cfg(test)]

@@ -38,10 +38,17 @@ use crate::util::printable::printable;
 use crate::util::stream::{NoInput, Stream};
 use crate::util::strerror::strerror;
 use crate::util::watchdog::Watchdog;
-use crate::{msg_fatal, msg_info, msg_panic};
+use crate::{msg_fatal, msg_info, msg_panic, msg_warn};
 
 /// What a stream without a name is called in messages.
 const UNKNOWN_STREAM: &str = "unknown_stream";
+
+/// Fewer open files than this are worth a warning.
+const FEW_OPEN_FILES: usize = 256;
+
+/// A shorter daemon_timeout, in seconds, leaves the watchdog no time between
+/// two looks at it.
+const MIN_DAEMON_TIMEOUT: u64 = 3;
 
 /// Runs a service from exec to exit. `init` looks up what the service itself
 /// wants to know, and makes it. The original's `multi_server_main()`.
@@ -93,9 +100,17 @@ fn run<S: MultiService>(
         debug_process(&mut conf, &params, &log)?;
     }
     enter_jail(&options, &params)?;
+    let open_files = open_file_limit()?;
     match options.single {
         true => serve_stdio(service, &params),
-        false => serve_clients(service, &options, &params, service_name, generation),
+        false => serve_clients(
+            service,
+            &options,
+            &params,
+            open_files,
+            service_name,
+            generation,
+        ),
     }
 }
 
@@ -210,10 +225,20 @@ fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(
     Ok(())
 }
 
+/// How many descriptors there can be. Few are worth a warning.
+fn open_file_limit() -> Result<usize, String> {
+    let limit = open_limit().map_err(|_| "unable to determine open file limit")?;
+    if limit < FEW_OPEN_FILES {
+        msg_warn!("could allocate space for only {limit} open files");
+    }
+    Ok(limit)
+}
+
 fn serve_clients<S: MultiService>(
     service: S,
     options: &Options,
     params: &MailParams,
+    open_files: usize,
     service_name: String,
     generation: u32,
 ) -> Result<(), String> {
@@ -229,11 +254,17 @@ fn serve_clients<S: MultiService>(
     let limits = Limits {
         ipc_timeout: params.ipc_timeout,
         max_idle: params.max_idle,
-        open_files: open_limit().map_err(|_| "unable to determine open file limit")?,
+        open_files,
     };
     let path = format!("{service_name} socket");
     let clients = Clients::new(service, limits, path, master, listeners)
         .map_err(|err| format!("event_init: {}", strerror(&err)))?;
+    let seconds = params.daemon_timeout.as_secs();
+    if seconds < MIN_DAEMON_TIMEOUT {
+        return Err(format!(
+            "invalid daemon_timeout: {seconds} (min {MIN_DAEMON_TIMEOUT})"
+        ));
+    }
     let watchdog = Watchdog::new(params.daemon_timeout)
         .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
     clients

@@ -182,7 +182,7 @@ impl Options {
         }
         match self.transport.as_deref() {
             None => Err("no transport type specified".into()),
-            Some(b"unix") => Ok(()),
+            Some(name) if name.eq_ignore_ascii_case(b"unix") => Ok(()),
             Some(other) => Err(format!("unsupported transport type: {}", printable(other))),
         }
     }

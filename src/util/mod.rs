@@ -33,6 +33,7 @@ pub mod split_nameval;
 pub mod stream;
 pub mod strerror;
 pub mod strtol;
+pub mod sys_gr;
 pub mod sys_pw;
 pub mod timer;
 pub mod unix_recv_fd;

@@ -5,6 +5,8 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 
 /// One user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    lookup(|entry, buffer, result| {
+    let ask = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the name is a C string; the three others are what `lookup`
         // promises.
         unsafe {
@@ -35,42 +37,45 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
                 result,
             )
         }
-    })
+    };
+    lookup(ask, copy)
 }
 
 /// Looks up a user by ID, like [`getpwnam`].
 pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
-    lookup(|entry, buffer, result| {
+    let ask = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the last three are what `lookup` promises.
         unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
-    })
+    };
+    lookup(ask, copy)
 }
 
-/// Calls one of the two functions with room for its answer: an entry, a
-/// buffer for the entry's strings, and where to leave a pointer to the entry,
-/// all valid during the call. Tries again with more room when it asks for it.
-fn lookup(
-    ask: impl Fn(*mut libc::passwd, &mut [libc::c_char], *mut *mut libc::passwd) -> libc::c_int,
-) -> io::Result<Option<Passwd>> {
+fn copy(entry: &libc::passwd) -> Passwd {
+    Passwd {
+        // SAFETY: pw_name of an entry that was found points to a C string,
+        // which is still there.
+        name: unsafe { CStr::from_ptr(entry.pw_name) }.to_owned(),
+        uid: entry.pw_uid,
+        gid: entry.pw_gid,
+    }
+}
+
+/// Calls such a function with room for its answer: an entry, a buffer for the
+/// entry's strings, and where to leave a pointer to the entry, all valid during
+/// the call. Tries again with more room when it asks for it. What was found is
+/// copied while the buffer is there.
+pub(super) fn lookup<Entry, Answer>(
+    ask: impl Fn(*mut Entry, &mut [libc::c_char], *mut *mut Entry) -> libc::c_int,
+    copy: impl Fn(&Entry) -> Answer,
+) -> io::Result<Option<Answer>> {
     const ROOM_LIMIT: usize = 1 << 20;
     let mut buffer = vec![0; 1024];
     loop {
-        // SAFETY: the structure holds numbers and pointers, for which all
-        // zeros is a value.
-        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-        let mut result = std::ptr::null_mut();
-        match ask(&mut entry, &mut buffer, &mut result) {
-            0 if result.is_null() => return Ok(None),
-            0 => {
-                // SAFETY: on success pw_name points to a C string in `buffer`,
-                // which is still there and copied from here.
-                let name = unsafe { CStr::from_ptr(entry.pw_name) }.to_owned();
-                return Ok(Some(Passwd {
-                    name,
-                    uid: entry.pw_uid,
-                    gid: entry.pw_gid,
-                }));
-            }
+        let mut entry = MaybeUninit::<Entry>::zeroed();
+        let mut result = ptr::null_mut();
+        match ask(entry.as_mut_ptr(), &mut buffer, &mut result) {
+            // SAFETY: the pointer is null, or to `entry`, which was filled in.
+            0 => return Ok(unsafe { result.as_ref() }.map(copy)),
             libc::ERANGE if buffer.len() < ROOM_LIMIT => buffer.resize(buffer.len() * 2, 0),
             libc::EINTR => {}
             error => return Err(io::Error::from_raw_os_error(error)),

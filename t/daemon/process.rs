@@ -142,6 +142,32 @@ fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
 }
 
 #[test]
+fn fewer_open_files_than_256_are_worth_a_warning() {
+    let warned = |limit| {
+        let daemon = Setup::new().nofile(limit, limit).start().expect("start");
+        let log = daemon.end().expect("end").log;
+        let text = format!("warning: could allocate space for only {limit} open files");
+        log.iter().any(|line| line.ends_with(&text))
+    };
+    assert!(warned(100));
+    assert!(warned(255));
+    assert!(!warned(256));
+}
+
+#[test]
+fn a_watchdog_needs_three_seconds() {
+    drop(started(Setup::new().main_cf("daemon_timeout = 3s")));
+    let short = Setup::new().main_cf("daemon_timeout = 2s").start();
+    let ended = short.expect("start").wait().expect("end");
+    let (text, status) = match kind() {
+        Kind::C => ("watchdog_create: timeout 2 is too small", "signal 6"),
+        Kind::Port => ("fatal: invalid daemon_timeout: 2 (min 3)", "exit 1"),
+    };
+    assert!(ended.log.iter().any(|line| line.ends_with(text)));
+    assert_eq!(ended.status_text(), status);
+}
+
+#[test]
 fn it_lives_in_the_queue_directory() {
     let (daemon, queue) = elsewhere("n");
     assert_eq!(link(&daemon, "cwd"), queue);

@@ -13,7 +13,7 @@ use super::directory::Directory;
 pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
     let directory = Directory::new()?;
     let main_cf = directory.path().join("main.cf");
-    fs::write(&main_cf, "mail_owner = daemon\n")?;
+    fs::write(&main_cf, "mail_owner = daemon\nsetgid_group = bin\n")?;
     // The C daemon waits until the file is a little older.
     let file = File::options().write(true).open(&main_cf)?;
     file.set_modified(SystemTime::UNIX_EPOCH)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ask::ask;
 
 /// What the builder of a package chooses, and a test may have to expect.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 8] = [
     "command_directory",
     "daemon_directory",
     "data_directory",
@@ -13,7 +13,6 @@ const NAMES: [&str; 9] = [
     "mail_release_date",
     "mail_version",
     "meta_directory",
-    "setgid_group",
     "shlib_directory",
 ];
 

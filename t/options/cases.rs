@@ -6,9 +6,10 @@ use std::{ffi::OsString, fmt::Write};
 use crate::harness::version::Versions;
 
 /// What every command gets, before its own options.
-const BASE: [&str; 3] = [
+const BASE: [&str; 4] = [
     "queue_directory=DIR/queue",
     "mail_owner=OWNER",
+    "setgid_group=bin",
     "compatibility_level=3.6",
 ];
 
@@ -50,6 +51,8 @@ pub struct Case {
     pub hostname: Option<String>,
     /// Lines that /etc/passwd must have.
     pub passwd: Vec<String>,
+    /// Lines that /etc/group must have.
+    pub group: Vec<String>,
     /// Which versions of Postfix do this.
     pub versions: Versions,
     /// Why the original does something else.
@@ -125,6 +128,8 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
         case.postlog = Some(name.to_string());
     } else if let Some(line) = text.strip_prefix("passwd: ") {
         case.passwd.push(line.to_string());
+    } else if let Some(line) = text.strip_prefix("group: ") {
+        case.group.push(line.to_string());
     } else if let Some(name) = text.strip_prefix("host name:") {
         case.hostname = Some(name.trim_start().to_string());
     } else if text.starts_with("differs: ") {
@@ -189,6 +194,7 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
         postlog: None,
         hostname: None,
         passwd: Vec::new(),
+        group: Vec::new(),
         versions: Versions::default(),
         differs: false,
         original: Vec::new(),

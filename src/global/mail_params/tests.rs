@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::global::generation::Generation;
+use crate::util::sys_pw::getpwnam;
 
 /// The first user that could own a mail system: this machine may have no
 /// postfix.
@@ -20,6 +21,7 @@ fn somebody() -> String {
 fn conf(values: &[&str]) -> MailConf {
     let mut conf = MailConf::new(Path::new("/conf"), Generation::BUILT_IN);
     conf.update(b"mail_owner", somebody().as_bytes());
+    conf.update(b"setgid_group", b"bin");
     for value in values {
         conf.update_option(value.as_bytes()).unwrap();
     }

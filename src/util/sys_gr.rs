@@ -1,0 +1,74 @@
+//! Safe access to the group database: getgrnam(3) and getgrgid(3).
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+use super::sys_pw::lookup;
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: CString,
+    /// The group ID.
+    pub gid: u32,
+}
+
+/// Looks up a group by name. Nothing when there is no such group; an error
+/// when the database could not be asked.
+pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    let ask = |entry, buffer: &mut [libc::c_char], result| {
+        // SAFETY: the name is a C string; the three others are what `lookup`
+        // promises.
+        unsafe {
+            libc::getgrnam_r(
+                name.as_ptr(),
+                entry,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                result,
+            )
+        }
+    };
+    lookup(ask, copy)
+}
+
+/// Looks up a group by ID, like [`getgrnam`].
+pub fn getgrgid(gid: u32) -> io::Result<Option<Group>> {
+    let ask = |entry, buffer: &mut [libc::c_char], result| {
+        // SAFETY: the last three are what `lookup` promises.
+        unsafe { libc::getgrgid_r(gid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
+    };
+    lookup(ask, copy)
+}
+
+fn copy(entry: &libc::group) -> Group {
+    Group {
+        // SAFETY: gr_name of an entry that was found points to a C string,
+        // which is still there.
+        name: unsafe { CStr::from_ptr(entry.gr_name) }.to_owned(),
+        gid: entry.gr_gid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_by_name_and_by_id() {
+        let group = getgrgid(0).unwrap().unwrap();
+        assert_eq!(group.gid, 0);
+        assert_eq!(getgrnam(group.name.as_bytes()).unwrap(), Some(group));
+    }
+
+    #[test]
+    fn no_group_by_that_name_is_not_an_error() {
+        assert_eq!(getgrnam(b"no such group").unwrap(), None);
+        assert_eq!(getgrnam(b"ro\0ot").unwrap(), None);
+        assert_eq!(getgrgid(u32::MAX - 7).unwrap(), None);
+    }
+}
