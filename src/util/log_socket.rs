@@ -207,12 +207,12 @@ impl LogSocket {
 }
 
 impl MsgOutput for LogSocket {
-    fn print(&mut self, severity: Severity, text: &str) {
+    fn print(&mut self, severity: Severity, text: &str) -> bool {
         self.catch_up();
         let is_last = matches!(severity, Severity::Fatal | Severity::Panic);
         if !is_last && (self.lost > 0 || self.kept.len() >= KEPT_LIMIT) {
             self.lost += 1;
-            return;
+            return self.again.is_none();
         }
         let line = self.write_line(severity, text);
         if is_last {
@@ -221,6 +221,7 @@ impl MsgOutput for LogSocket {
             self.lost += usize::from(!self.keep(&line));
         }
         self.line = line;
+        self.again.is_none()
     }
 
     fn flush(&mut self, now: Instant) -> Option<Instant> {

@@ -67,8 +67,9 @@ pub fn short_text<'a>(room: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str {
 /// Where messages go.
 pub trait MsgOutput: Send {
     /// Takes one message; the text is without prefix. A fatal one may wait for
-    /// [`LAST_WORD_TIME`] until it is gone, others may not wait.
-    fn print(&mut self, severity: Severity, text: &str);
+    /// [`LAST_WORD_TIME`] until it is gone, others may not wait. Whether nothing
+    /// is left to be sent later.
+    fn print(&mut self, severity: Severity, text: &str) -> bool;
 
     /// Sends what could not be sent before, if it is time for that. When it is
     /// time again; nothing when all is gone.
@@ -79,8 +80,9 @@ pub trait MsgOutput: Send {
 
 /// Whatever takes a message and is done with it.
 impl<F: FnMut(Severity, &str) + Send> MsgOutput for F {
-    fn print(&mut self, severity: Severity, text: &str) {
-        self(severity, text)
+    fn print(&mut self, severity: Severity, text: &str) -> bool {
+        self(severity, text);
+        true
     }
 }
 
@@ -95,6 +97,8 @@ const LOG_TEXT_LIMIT: usize = 2000;
 
 static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
+/// An output has something left: it costs less to look here than to ask them.
+static UNSENT: AtomicBool = AtomicBool::new(false);
 static ERRORS: AtomicU32 = AtomicU32::new(0);
 static OUTPUTS: Mutex<Vec<Box<dyn MsgOutput>>> = Mutex::new(Vec::new());
 
@@ -127,11 +131,14 @@ pub fn msg_output_reset() {
 /// Sends what could not be sent before; to be called now and then. When it is
 /// time for the next call; nothing when all is gone.
 pub fn msg_flush(now: Instant) -> Option<Instant> {
+    if !UNSENT.load(Ordering::Relaxed) {
+        return None;
+    }
     let mut outputs = OUTPUTS.try_lock().ok()?;
-    outputs
-        .iter_mut()
-        .filter_map(|output| output.flush(now))
-        .min()
+    let outputs = outputs.iter_mut();
+    let again = outputs.filter_map(|output| output.flush(now)).min();
+    UNSENT.store(again.is_some(), Ordering::Relaxed);
+    again
 }
 
 /// Waits until all is sent, but no longer than [`LAST_WORD_TIME`].
@@ -182,9 +189,13 @@ fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
 
 fn print(severity: Severity, text: &str) {
     match OUTPUTS.try_lock() {
-        Ok(mut outputs) => outputs
-            .iter_mut()
-            .for_each(|output| output.print(severity, text)),
+        Ok(mut outputs) => {
+            for output in outputs.iter_mut() {
+                if !output.print(severity, text) {
+                    UNSENT.store(true, Ordering::Relaxed);
+                }
+            }
+        }
         // An output hangs or has failed, and this is what there is to say of it.
         Err(_) => eprintln!("{}{text}", severity.prefix()),
     }
