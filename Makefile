@@ -123,7 +123,7 @@ bench:
 	$(CARGO) bench $(LOCKED) --quiet --bench bench
 
 bench-mail: all
-	t/postfix/bench-mail $(TARGET)/release/scache
+	t/postfix/bench-mail $(DAEMON)
 
 bench-syscalls: all
 	t/bench/syscalls

@@ -22,6 +22,17 @@ silent() {
     said=$("$@" 2>&1) && [ -z "$said" ] || { echo "    $*: $said"; return 1; }
 }
 
+# logged COMMAND...: of what it says only what the suite closes with, if all is
+# well.
+logged() {
+    if "$@" >/srv/scratch/log 2>&1; then
+        grep '^check: ' /srv/scratch/log || :
+    else
+        cat /srv/scratch/log
+        return 1
+    fi
+}
+
 # as_builder DIRECTORY COMMAND...: not as root, and with no network but the
 # loopback one.
 as_builder() {
