@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::msg_warn;
-use crate::util::mac_expand::MacRelop;
+use crate::util::mac_relop::MacRelop;
 use crate::util::printable::printable;
 use crate::util::strtol::strtol;
 

@@ -20,11 +20,10 @@
 //! too: in the original it is not, and a macro that calls itself there takes
 //! all the stack.
 
-use std::cmp::Ordering;
-
-use super::mac_parse::{balanced, inner, is_good, mac_parse, name_length, MacPiece};
+use super::mac_parse::MacPiece;
+use super::mac_parse::{braced, is_good, mac_parse, name_length, skip_blanks, trim_blanks};
+use super::mac_relop::{compare_values, relop, MacRelop};
 use super::printable::printable;
-use super::strtol::strtol;
 use crate::msg_warn;
 
 pub use super::mac_parse::MacError;
@@ -38,10 +37,6 @@ const OUTER_NESTING_LIMIT: u32 = 300;
 
 /// How much of the text at an error its message shows.
 const CONTEXT_LIMIT: usize = 20;
-
-/// A comparison that an operator's suffix selects. Nothing when it makes no
-/// sense, after logging why.
-pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
 
 /// What a function makes of its text. Nothing when it makes no sense, after
 /// logging why.
@@ -321,68 +316,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What an operator makes of a comparison.
-fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
-    match op {
-        b"==" => Some(Ordering::is_eq),
-        b"!=" => Some(Ordering::is_ne),
-        b"<" => Some(Ordering::is_lt),
-        b"<=" => Some(Ordering::is_le),
-        b">=" => Some(Ordering::is_ge),
-        b">" => Some(Ordering::is_gt),
-        _ => None,
-    }
-}
-
 fn if_good(good: bool) -> Result<(), MacError> {
     good.then_some(()).ok_or(MacError::Logged)
-}
-
-/// Compares as numbers when both are, else as strings.
-fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacError> {
-    let all_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    if all_digits(left) && all_digits(right) {
-        Ok(to_number(left)?.cmp(&to_number(right)?))
-    } else {
-        Ok(left.cmp(right))
-    }
-}
-
-fn to_number(text: &[u8]) -> Result<i64, MacError> {
-    let number = strtol(text);
-    if number.overflow {
-        let text = format!("mac_exp_eval: bad conversion: {}", printable(text));
-        return Err(MacError::Fatal(text));
-    }
-    Ok(number.value)
-}
-
-/// What is between the brace that `text` starts with and its counterpart, and
-/// what follows, without blanks.
-fn braced(text: &[u8]) -> Result<(&[u8], &[u8]), MacError> {
-    let Some(end) = balanced(text) else {
-        msg_warn!(
-            "unbalanced {{}} in attribute expression: \"{}\"",
-            printable(text)
-        );
-        return Err(MacError::Logged);
-    };
-    let (text, rest) = text.split_at(end);
-    Ok((inner(text), skip_blanks(rest)))
-}
-
-fn skip_blanks(text: &[u8]) -> &[u8] {
-    let blanks = text
-        .iter()
-        .take_while(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
-        .count();
-    &text[blanks..]
-}
-
-fn trim_blanks(text: &[u8]) -> &[u8] {
-    let start = skip_blanks(text);
-    let end = start.iter().rposition(|c| !b" \t\r\n".contains(c));
-    &start[..end.map_or(0, |end| end + 1)]
 }
 
 fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacError {
@@ -398,6 +333,7 @@ fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cmp::Ordering;
 
     fn lookup(name: &[u8]) -> Option<&'static [u8]> {
         match name {

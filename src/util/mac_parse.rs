@@ -102,7 +102,7 @@ pub(super) fn name_length(text: &[u8]) -> usize {
 /// The length of what is between the opening parenthesis or brace that `text`
 /// starts with and its counterpart, both included. Nothing when there is no
 /// counterpart.
-pub(super) fn balanced(text: &[u8]) -> Option<usize> {
+fn balanced(text: &[u8]) -> Option<usize> {
     let open = *text.first()?;
     let close = if open == b'(' { b')' } else { b'}' };
     let mut depth = 0;
@@ -120,8 +120,36 @@ pub(super) fn balanced(text: &[u8]) -> Option<usize> {
 }
 
 /// What [`balanced`] measured, without the first and the last byte.
-pub(super) fn inner(text: &[u8]) -> &[u8] {
+fn inner(text: &[u8]) -> &[u8] {
     &text[1..text.len() - 1]
+}
+
+/// What is between the brace that `text` starts with and its counterpart, and
+/// what follows, without blanks.
+pub(super) fn braced(text: &[u8]) -> Result<(&[u8], &[u8]), MacError> {
+    let Some(end) = balanced(text) else {
+        msg_warn!(
+            "unbalanced {{}} in attribute expression: \"{}\"",
+            printable(text)
+        );
+        return Err(MacError::Logged);
+    };
+    let (text, rest) = text.split_at(end);
+    Ok((inner(text), skip_blanks(rest)))
+}
+
+pub(super) fn skip_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text
+        .iter()
+        .take_while(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n'))
+        .count();
+    &text[blanks..]
+}
+
+pub(super) fn trim_blanks(text: &[u8]) -> &[u8] {
+    let start = skip_blanks(text);
+    let end = start.iter().rposition(|c| !b" \t\r\n".contains(c));
+    &start[..end.map_or(0, |end| end + 1)]
 }
 
 #[cfg(test)]

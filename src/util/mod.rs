@@ -14,6 +14,7 @@ pub mod local_time;
 pub mod log_socket;
 pub mod mac_expand;
 pub mod mac_parse;
+pub mod mac_relop;
 pub mod midna_domain;
 pub mod msg;
 pub mod msg_syslog;

@@ -1,0 +1,44 @@
+//! `mac_relop`: what the operators of relational expressions make of their two
+//! sides.
+
+use std::cmp::Ordering;
+
+use super::mac_parse::MacError;
+use super::printable::printable;
+use super::strtol::strtol;
+
+/// A comparison that an operator's suffix selects. Nothing when it makes no
+/// sense, after logging why.
+pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
+
+/// What an operator makes of a comparison.
+pub(super) fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
+    match op {
+        b"==" => Some(Ordering::is_eq),
+        b"!=" => Some(Ordering::is_ne),
+        b"<" => Some(Ordering::is_lt),
+        b"<=" => Some(Ordering::is_le),
+        b">=" => Some(Ordering::is_ge),
+        b">" => Some(Ordering::is_gt),
+        _ => None,
+    }
+}
+
+/// Compares as numbers when both are, else as strings.
+pub(super) fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacError> {
+    let all_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    if all_digits(left) && all_digits(right) {
+        Ok(to_number(left)?.cmp(&to_number(right)?))
+    } else {
+        Ok(left.cmp(right))
+    }
+}
+
+fn to_number(text: &[u8]) -> Result<i64, MacError> {
+    let number = strtol(text);
+    if number.overflow {
+        let text = format!("mac_exp_eval: bad conversion: {}", printable(text));
+        return Err(MacError::Fatal(text));
+    }
+    Ok(number.value)
+}
