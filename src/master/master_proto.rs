@@ -30,7 +30,8 @@ pub enum MasterStatus {
 pub struct MasterPipe {
     pipe: File,
     generation: u32,
-    pairs: u32,
+    /// What master(8) was told last.
+    told: Option<MasterStatus>,
 }
 
 impl MasterPipe {
@@ -39,7 +40,7 @@ impl MasterPipe {
         MasterPipe {
             pipe: File::from(pipe),
             generation,
-            pairs: 0,
+            told: None,
         }
     }
 
@@ -52,10 +53,12 @@ impl MasterPipe {
         if msg_verbose() > 0 {
             msg_info!("master_notify: status {}", status as u32);
         }
-        if self.pairs > 0 {
-            return Ok(());
+        match (self.told, status) {
+            (None, MasterStatus::Taken) => {}
+            (Some(MasterStatus::Taken), MasterStatus::Available) => {}
+            _ => return Ok(()),
         }
-        self.pairs += u32::from(status == MasterStatus::Available);
+        self.told = Some(status);
         let words = [std::process::id(), self.generation, status as u32];
         self.pipe
             .write_all(words.map(u32::to_ne_bytes).as_flattened())

@@ -69,6 +69,34 @@ fn a_request_is_reported_as_taken_before_it_is_complete() {
 }
 
 #[test]
+fn requests_that_overlap_are_reported_as_one_pair_and_in_c_one_after_the_other() {
+    let mut daemon = Setup::new().start().expect("start");
+    let mut clients = [connect(&daemon), connect(&daemon)];
+    for client in &mut clients {
+        client.send(b"request\0find_").expect("send");
+        if kind() == Kind::Port {
+            client.drained().expect("half a request is read");
+        }
+    }
+    for client in &mut clients {
+        client.send(b"endp\0label\0nothing\0\0").expect("send");
+    }
+    for client in &mut clients {
+        assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
+    }
+    drop(clients);
+    no_client_is_left(&daemon);
+    let pair = [TAKEN, AVAILABLE];
+    let expected = match kind() {
+        Kind::C => pair.repeat(2),
+        Kind::Port => pair.to_vec(),
+    };
+    let messages = messages_to_the_end(&mut daemon, expected.len());
+    let came: Vec<i32> = messages.iter().map(|message| message.status).collect();
+    assert_eq!(came, expected);
+}
+
+#[test]
 fn nothing_is_reported_without_a_request() {
     let mut daemon = Setup::new().start().expect("start");
     drop(connect(&daemon));
