@@ -53,9 +53,9 @@ make_postfix() {
     esac
     cp "$here/transport" "$config/transport"
     sed -e "s|@SCRATCH@|$scratch|; s|@MAILLOG@|$maillog_file|" \
-        -e "s|@VERSION@|$(postconf -d -h mail_version)|" \
         "$here/main.cf.in" >"$config/main.cf"
-    cp "$here/master.cf" "$config/master.cf"
+    sed "s|@VERSION@|$(postconf -d -h mail_version)|" \
+        "$here/master.cf.in" >"$config/master.cf"
 }
 
 # set_parameter "NAME = VALUE": in main.cf.
