@@ -7,6 +7,8 @@
 #                        the same suite against another scache
 #   make record SCACHE=/usr/lib/postfix/sbin/scache
 #                        write its expectations anew, from the C daemon
+#   make check-targets   whether it compiles for every system that Postfix
+#                        supports; root, debootstrap
 #   make check-postfix   mail through it in a Postfix of its own, and its jail;
 #                        root, openssl, and Postfix, but not one that is
 #                        configured
@@ -66,6 +68,8 @@ LOCKED = $(if $(wildcard Cargo.lock),--locked)
 
 # The scache that the suite is run against; empty for the one built here.
 SCACHE =
+# What of the suite, as cargo test would have it: --test options; or all.
+TESTS =
 MINUTES = 1
 ifneq ($(SCACHE),)
 export SCACHE
@@ -82,11 +86,14 @@ all:
 	$(CARGO) build --release $(LOCKED)
 
 check:
-	t/count $(TARGET) $(CARGO) test $(LOCKED) --no-fail-fast
+	t/count $(TARGET) $(CARGO) test $(LOCKED) --no-fail-fast $(TESTS)
 
 record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
 	RECORD=1 $(CARGO) test $(LOCKED) --test transcripts --test options
+
+check-targets:
+	t/check-targets
 
 check-postfix: all
 	t/postfix/check-postfix $(or $(SCACHE),$(DAEMON))
@@ -165,4 +172,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all bench bench-syscalls check check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest

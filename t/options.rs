@@ -44,6 +44,7 @@ struct Run {
     owner_uid: u32,
     owner_gid: u32,
     root: bool,
+    has_terminal: bool,
     /// Only in a namespace of our own.
     log: Option<Log>,
     scratch: Directory,
@@ -181,6 +182,15 @@ fn owner() -> (String, u32, u32) {
         .expect("a user to own the mail system")
 }
 
+/// Is there a script(1) that can do what is asked of it below?
+fn has_terminal() -> bool {
+    let mut script = Command::new("script");
+    script.args(["-qec", "exit 7", "/dev/null"]);
+    script.stdin(Stdio::null()).stdout(Stdio::null());
+    script.stderr(Stdio::null());
+    script.status().is_ok_and(|status| status.code() == Some(7))
+}
+
 /// Collects what is sent to /dev/log.
 fn syslogd() -> Log {
     let log = Log::default();
@@ -244,6 +254,7 @@ impl Run {
             owner_uid,
             owner_gid,
             root,
+            has_terminal: has_terminal(),
             log: isolated.then(syslogd),
             scratch: Directory::new().unwrap(),
         }
@@ -288,7 +299,7 @@ impl Run {
         if !isolated && case.hostname.is_some() {
             return Some("a host name of its own, which takes root");
         }
-        if case.on_a_terminal && !Path::new("/usr/bin/script").exists() {
+        if case.on_a_terminal && !self.has_terminal {
             return Some("a terminal, which takes script(1)");
         }
         if case.as_nobody && !self.root && !is_ordinary() {

@@ -112,7 +112,7 @@ fn least(seconds: u64) -> Duration {
 
 /// An option that is no version number decides nothing.
 #[test]
-fn it_announces_its_protocol_when_it_wown_version_for_a_version_that_does() {
+fn it_announces_its_protocol_when_it_was_built_for_a_version_that_does() {
     let announces = Program::of(&binary()).version >= Version { major: 3, minor: 6 };
     for option in ["-omail_version=hidden", "-omail_version=4"] {
         let daemon = Setup::new().own_version().option(option).start();

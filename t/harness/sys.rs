@@ -75,8 +75,8 @@ unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
 /// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ...,
 /// and with `nofile` as its soft and hard limit of open files.
 /// They must come from [`moved_up`] and stay open until the start.
-/// No signal is ignored there, as one may be where the tests were started; std
-/// sees to it that none is blocked.
+/// No signal is ignored or blocked there, as one may be where the tests were
+/// started.
 pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: (u64, u64)) {
     let fds: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
     assert!(fds.iter().all(|&fd| fd >= FIRST_OWN_FD), "not moved up");
@@ -85,7 +85,7 @@ pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: (u64, u64)) {
             // SAFETY: dup2 takes plain numbers and is async-signal-safe.
             check(unsafe { libc::dup2(fd, number) })?;
         }
-        ignore_no_signal();
+        reset_signals()?;
         limit_open_files(nofile.0, nofile.1)
     };
     // SAFETY: the hook runs between fork and exec; it only makes system calls
@@ -93,11 +93,19 @@ pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: (u64, u64)) {
     unsafe { command.pre_exec(hook) };
 }
 
-fn ignore_no_signal() {
+fn reset_signals() -> io::Result<()> {
     for signal in 1..=MAX_SIGNAL {
         // SAFETY: signal takes plain numbers, and refuses those that it must.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    // SAFETY: the set is initialised before it is used; both calls are
+    // async-signal-safe.
+    check(unsafe {
+        let mut none: libc::sigset_t = zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut())
+    })
+    .map(drop)
 }
 
 /// Makes files that this process makes readable for everybody, whatever it was
@@ -108,12 +116,17 @@ pub fn set_usual_umask() {
 }
 
 fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: soft as libc::rlim_t,
-        rlim_max: hard as libc::rlim_t,
-    };
+    let limit = rlimit(soft, hard);
     // SAFETY: `limit` is a valid rlimit for the length of the call.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
+}
+
+/// Its numbers have 32 bits or are signed on some systems.
+fn rlimit(soft: u64, hard: u64) -> libc::rlimit {
+    libc::rlimit {
+        rlim_cur: soft as libc::rlim_t,
+        rlim_max: hard as libc::rlim_t,
+    }
 }
 
 /// Makes the process of `command` end, by a signal, when it has used so many
@@ -121,10 +134,7 @@ fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
 pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
     let hook = move || {
         for (resource, most) in [(libc::RLIMIT_CPU, seconds), (libc::RLIMIT_CORE, 0)] {
-            let limit = libc::rlimit {
-                rlim_cur: most,
-                rlim_max: most,
-            };
+            let limit = rlimit(most, most);
             // SAFETY: `limit` is a valid rlimit for the length of the call.
             check(unsafe { libc::setrlimit(resource, &limit) })?;
         }
@@ -150,13 +160,10 @@ pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
 
 /// Lets this process have as many open files as the system allows; how many.
 pub fn open_files_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = rlimit(0, 0);
     // SAFETY: `limit` is writable for the length of the call.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
-    #[allow(clippy::unnecessary_cast)] // 32 bits or signed on some systems
+    #[allow(clippy::unnecessary_cast)] // not everywhere the same
     let allowed = limit.rlim_max as u64;
     let most = allowed.max(OPEN_FILES_WANTED);
     if limit_open_files(most, most).is_ok() {
@@ -173,13 +180,17 @@ pub fn stay_on_one_cpu() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the process `pid` have so many bytes of address space. Only Linux can do
+/// that to another process.
+#[cfg(not(target_os = "linux"))]
+pub fn limit_memory(_: u32, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Lets the process `pid` have so many bytes of address space.
 #[cfg(target_os = "linux")]
 pub fn limit_memory(pid: u32, bytes: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: bytes,
-    };
+    let limit = rlimit(bytes, bytes);
     let (pid, old) = (pid as libc::pid_t, std::ptr::null_mut());
     // SAFETY: `limit` is a valid rlimit for the length of the call.
     check(unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &limit, old) }).map(drop)
