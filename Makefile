@@ -145,6 +145,12 @@ differ:
 fuzz:
 	t/fuzz/run
 
+check-asan:
+	t/check-asan
+
+check-memcheck:
+	t/check-memcheck
+
 dist:
 	t/dist $(TARGET)/dist
 
@@ -172,4 +178,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all bench bench-syscalls check check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all check-asan check-memcheck bench bench-syscalls check check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
