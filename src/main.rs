@@ -3,8 +3,10 @@
 //! `multi_server` does what every child of master(8) does at start-up and then
 //! runs the service of `scache` until master(8) or idleness ends it.
 
+use std::hint::black_box;
 use std::time::Instant;
 
+use scache::global::generation::MAIL_VERSION_STAMP;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
 use scache::master::multi_server::multi_server_main;
@@ -15,6 +17,8 @@ use scache::util::mymalloc::Mymalloc;
 static ALLOCATOR: Mymalloc = Mymalloc;
 
 fn main() {
+    // Nobody reads it, so it has to be kept.
+    black_box(&MAIL_VERSION_STAMP);
     multi_server_main(init)
 }
 

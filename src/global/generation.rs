@@ -77,6 +77,24 @@ impl Generation {
     }
 }
 
+/// What `strings scache` shows of the version that is compiled in, between two
+/// null bytes. The original has the same.
+pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
+    let mut stamp = [0; STAMP_LENGTH];
+    let mut at = 1;
+    while at + 1 < STAMP_LENGTH {
+        stamp[at] = match at.checked_sub(1 + STAMP_NAME.len()) {
+            Some(index) => build::MAIL_VERSION.as_bytes()[index],
+            None => STAMP_NAME.as_bytes()[at - 1],
+        };
+        at += 1;
+    }
+    stamp
+};
+
+const STAMP_NAME: &str = "mail_version=";
+const STAMP_LENGTH: usize = STAMP_NAME.len() + build::MAIL_VERSION.len() + 2;
+
 /// A decimal number, and what follows.
 const fn number(text: &[u8]) -> Option<(u32, &[u8])> {
     let mut value: u32 = 0;

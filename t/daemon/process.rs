@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::harness::built_in::BuiltIn;
 use super::harness::daemon::Daemon;
 use super::harness::interposed::Interposed;
 use super::harness::kind::Kind;
-use super::harness::master::Setup;
+use super::harness::master::{self, Setup};
 use super::harness::need;
 use super::{ask, connect, connect_to, kind, no_client_is_left, save, LOOKUP, NOTHING};
 
@@ -139,6 +140,19 @@ fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
         log.iter().filter(|line| line.contains("warning")).count(),
         1
     );
+}
+
+#[test]
+fn its_version_can_be_read_off_the_program() {
+    // Debian's 3.11 has lost it.
+    if kind() == Kind::C {
+        return;
+    }
+    let version = BuiltIn::of(&master::binary()).fill_in("\0mail_version=<mail_version>\0");
+    let program = fs::read(master::binary()).expect("the program");
+    assert!(program
+        .windows(version.len())
+        .any(|window| window == version.as_bytes()));
 }
 
 #[test]
