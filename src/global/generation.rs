@@ -72,6 +72,11 @@ impl Generation {
         self.since(3, 11)
     }
 
+    /// Whether a process_name in main.cf or with -o is ignored.
+    pub fn knows_its_process_name(self) -> bool {
+        self.since(3, 12)
+    }
+
     fn since(self, major: u32, minor: u32) -> bool {
         self >= Generation::new(major, minor)
     }

@@ -79,6 +79,9 @@ fn run<S: MultiService>(
     conf.update(b"process_name", process_name.as_bytes());
     conf.load()?;
     let options = Options::parse(options, &mut conf, &environment)?;
+    if conf.generation().knows_its_process_name() {
+        conf.update(b"process_name", process_name.as_bytes());
+    }
     let service_name = options
         .service_name
         .as_deref()
