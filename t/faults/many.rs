@@ -40,7 +40,7 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
     let warnings: Vec<&String> = ended
         .log
         .iter()
-        .filter(|l| l.contains("warning:"))
+        .filter(|l| l.contains("warning: out of "))
         .collect();
     println!("{warnings:?}");
     let [warning] = warnings[..] else {
