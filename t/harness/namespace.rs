@@ -20,7 +20,7 @@ pub fn script(directory: &Path, program: &Path, prepare: &str) -> Option<PathBuf
     let program = program.display();
     let content = format!(
         "#!/bin/sh\n\
-         exec unshare -m sh -c '{prepare} && exec \"$@\"' sh {program} \"$@\"\n"
+         exec unshare -m sh -c '{prepare} && exec \"$@\"' sh '{program}' \"$@\"\n"
     );
     fs::write(&path, content).expect("write");
     fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
