@@ -82,13 +82,13 @@ fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
 #[test]
 fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
     let daemon = setup()
-        .main_cf("daemon_timeout = 1s")
+        .main_cf("daemon_timeout = 3s")
         .start()
         .expect("start");
     let mut client = connect(&daemon);
-    std::thread::sleep(SECOND * 4);
+    std::thread::sleep(SECOND * 6);
     answers(&mut client);
-    stop_for(&daemon, SECOND * 3);
+    stop_for(&daemon, SECOND * 5);
     answers(&mut client);
     drop(client);
     let ended = daemon.end().expect("end");
@@ -99,11 +99,11 @@ fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
 #[test]
 fn the_watchdog_ends_a_loop_that_hangs() {
     let setup = setup()
-        .main_cf("daemon_timeout = 1s")
+        .main_cf("daemon_timeout = 3s")
         .option("-v")
         .option("-v");
     let (daemon, _pipe) = setup.start_unheard().expect("start");
-    let mut client = daemon.connect().expect("connect");
+    let mut client = connect(&daemon);
     let start = Instant::now();
     let request = list("request=find_endp label=nothing .");
     loop {
