@@ -4,9 +4,9 @@
 //! Destination names are bound to endpoint names; a destination is looked up
 //! by trying its endpoints in the order in which they were bound. Sessions and
 //! bindings end with their time to live, and the descriptor of a session is
-//! closed, after a farewell, when the session ends. A session whose other side has hung up, or has
-//! said something, is dead: that is found out when it is its turn to be found,
-//! and then it is closed.
+//! closed, after a farewell, when the session ends. A session whose other side
+//! has hung up, or has said something, is dead: that is found out when it is
+//! its turn to be found, and then it is closed.
 //!
 //! A session that was found is out of the cache but still ours: it changes
 //! hands when its new owner has confirmed that it has come, or has left having
@@ -14,9 +14,9 @@
 //!
 //! The cache knows no clock: every call says what time it is. Saving and
 //! finding cost O(log n) at most in all that is cached, and a look at each
-//! session of the endpoint when one has to go because of its limit; a destination is looked
-//! up in the time it takes to walk its bindings or the endpoints that have
-//! sessions, whichever are fewer.
+//! session of the endpoint when one has to go because of its limit; a
+//! destination is looked up in the time it takes to walk its bindings or the
+//! endpoints that have sessions, whichever are fewer.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -17,7 +17,8 @@ use super::descriptors::Descriptors;
 use super::door::Door;
 use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
-use crate::util::event::{EventTag, Events};
+use super::tag::Tag;
+use crate::util::event::Events;
 use crate::util::heap;
 use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::read_wait;
@@ -87,15 +88,6 @@ struct Client<C> {
     deadline: Option<Instant>,
     timer: Option<TimerId>,
     state: C,
-}
-
-/// Whose descriptor it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tag {
-    Master,
-    Sigterm,
-    Listener(u32),
-    Client(u32),
 }
 
 /// Fewer clients than this are no crowd: what they needed can stay.
@@ -430,26 +422,5 @@ impl<S: MultiService> Clients<S> {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }
         self.door.open(&self.events);
-    }
-}
-
-impl EventTag for Tag {
-    fn pack(self) -> usize {
-        match self {
-            Tag::Master => 0,
-            Tag::Listener(index) => 1 | (index as usize) << 2,
-            Tag::Client(number) => 2 | (number as usize) << 2,
-            Tag::Sigterm => 3,
-        }
-    }
-
-    fn unpack(word: usize) -> Tag {
-        let number = (word >> 2) as u32;
-        match word & 3 {
-            0 => Tag::Master,
-            1 => Tag::Listener(number),
-            2 => Tag::Client(number),
-            _ => Tag::Sigterm,
-        }
     }
 }

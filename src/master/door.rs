@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use super::clients::Tag;
+use super::tag::Tag;
 use crate::msg_warn;
 use crate::util::event::Events;
 use crate::util::poller::Interest;

@@ -7,3 +7,4 @@ pub mod master_proto;
 pub mod multi_server;
 pub mod multi_service;
 pub mod options;
+mod tag;

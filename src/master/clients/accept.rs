@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::{Client, Clients, Tag};
+use super::{Client, Clients};
 use crate::master::multi_service::{MultiService, Wait};
+use crate::master::tag::Tag;
 use crate::util::msg::msg_verbose;
 use crate::util::open_limit::can_open;
 use crate::util::poll_fd::read_wait;
