@@ -400,7 +400,7 @@ impl MultiService for Scache {
                 self.send_failed(hand_over, NO_ERROR.to_string());
             }
             State::Taken(hand_over) => {
-                self.sent(hand_over);
+                self.left_behind(hand_over);
             }
             _ => {}
         }

@@ -57,18 +57,23 @@ impl Scache {
     ) -> Step {
         match scan_dummy(scan, stream) {
             None => return Err((State::Taken(hand_over), Wait::Input)),
-            Some(true) => {}
+            Some(true) => {
+                self.handed -= 1;
+                self.cache.give_away(hand_over.session);
+                return Ok(State::Request);
+            }
             Some(false) if is_reset(stream) => {
                 return Ok(self.send_failed(hand_over, no_dummy_reason(stream)));
             }
             Some(false) => warn_not_sent(hand_over.service, &no_dummy_reason(stream)),
         }
-        Ok(self.sent(hand_over))
+        Ok(self.left_behind(hand_over))
     }
 
-    pub(super) fn sent(&mut self, hand_over: HandOver) -> State {
+    /// The client may have the session, and has not said so.
+    pub(super) fn left_behind(&mut self, hand_over: HandOver) -> State {
         self.handed -= 1;
-        self.cache.give_away(hand_over.session);
+        self.cache.leave_behind(hand_over.session);
         State::Request
     }
 }

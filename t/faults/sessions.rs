@@ -66,6 +66,21 @@ fn a_session_with_something_unsent_does_not_delay_the_end() {
 }
 
 #[test]
+fn a_session_with_something_unsent_whose_client_is_gone_is_closed_without_delay() {
+    let daemon = setup().start().expect("start");
+    let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
+    let (socket, _other) = unsent();
+    save(&mut client, 100, "e", "p", &socket);
+    drop(socket);
+    find_begun(&mut client, "e").expect("the session");
+    client.send_list("dummy= .").expect("send");
+    drop(client.receive_fd().expect("a descriptor"));
+    drop(client);
+    assert!(daemon.wait_for_log("cannot send file descriptor"));
+    answers(&mut other_client);
+}
+
+#[test]
 fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
