@@ -11,8 +11,8 @@
 //! refer to depends on the order in which they are looked up. It is the order
 //! of the original, see [`mail_params`](super::mail_params).
 //!
-//! Unlike the original, main.cf is read once even if it changed during the
-//! last two seconds.
+//! A main.cf that was changed a moment ago is read again, as in the original, in
+//! case that it is still being written; but only the last reading counts.
 //!
 //! Errors are the text of a message that ends the program.
 
@@ -20,7 +20,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::compat_level::LEVEL_RELOP;
 use super::generation::Generation;
@@ -33,6 +36,9 @@ use crate::util::readlline::readllines;
 use crate::util::split_nameval::split_nameval;
 use crate::util::strerror::strerror;
 use crate::util::strtol::strtol;
+
+/// How long to wait before a file is read again that is too new.
+const READ_PAUSE: Duration = Duration::from_millis(300);
 
 /// All parameters, and where they are from.
 #[derive(Clone, Debug)]
@@ -67,11 +73,7 @@ impl MailConf {
     /// Reads main.cf. A later value for a name wins, with a warning.
     pub fn load(&mut self) -> Result<(), String> {
         let path = self.path();
-        let mut content = Vec::new();
-        File::open(&self.path)
-            .map_err(|error| format!("open {path}: {}", strerror(&error)))?
-            .read_to_end(&mut content)
-            .map_err(|error| format!("read {path}: {}", strerror(&error)))?;
+        let content = read_when_settled(&self.path, &path)?;
         for line in readllines(&path, &content, self.generation.warns_of_null_bytes()) {
             let lineno = line.lineno;
             let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
@@ -222,6 +224,35 @@ impl MailConf {
     }
 }
 
+/// Reads a file that nobody is writing: again and again, until it was more than
+/// a second old when the reading before had ended, as the original does. One
+/// from the future is old enough.
+fn read_when_settled(path: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let mut before = now();
+    loop {
+        let mut content = Vec::new();
+        let mut file =
+            File::open(path).map_err(|error| format!("open {name}: {}", strerror(&error)))?;
+        let modified = file
+            .read_to_end(&mut content)
+            .and_then(|_| file.metadata())
+            .map_err(|error| format!("read {name}: {}", strerror(&error)))?
+            .mtime();
+        let after = now();
+        if modified < before - 1 || modified > after {
+            return Ok(content);
+        }
+        thread::sleep(READ_PAUSE);
+        before = after;
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0, |time| time.as_secs() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,17 +266,48 @@ mod tests {
     }
 
     fn load(content: &[u8]) -> Result<MailConf, String> {
+        load_from(&directory(content, SystemTime::UNIX_EPOCH))
+    }
+
+    fn load_from(dir: &Path) -> Result<MailConf, String> {
+        let mut conf = MailConf::new(dir, Generation::BUILT_IN);
+        let result = conf.load();
+        std::fs::remove_dir_all(dir).unwrap();
+        result
+            .map(|()| conf)
+            .map_err(|text| text.replace(&*dir.to_string_lossy(), "DIR"))
+    }
+
+    /// A directory with a main.cf of that age.
+    fn directory(content: &[u8], modified: SystemTime) -> PathBuf {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("mail_conf.{}.{count}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("main.cf"), content).unwrap();
-        let mut conf = MailConf::new(&dir, Generation::BUILT_IN);
-        let result = conf.load();
-        std::fs::remove_dir_all(&dir).unwrap();
-        result
-            .map(|()| conf)
-            .map_err(|text| text.replace(&*dir.to_string_lossy(), "DIR"))
+        let file = File::options().write(true).open(dir.join("main.cf"));
+        file.unwrap().set_modified(modified).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_read_when_it_is_whole() {
+        let dir = directory(b"a = 1\nhal", SystemTime::now());
+        let path = dir.join("main.cf");
+        let writer = thread::spawn(move || {
+            thread::sleep(READ_PAUSE);
+            std::fs::write(path, b"a = 1\nhalf = whole\n").unwrap();
+        });
+        let conf = load_from(&dir).unwrap();
+        writer.join().unwrap();
+        assert_eq!(conf.lookup(b"half"), Some(&b"whole"[..]));
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_not_waited_for() {
+        let tomorrow = SystemTime::now() + Duration::from_secs(86400);
+        let conf = load_from(&directory(b"a = 1\n", tomorrow)).unwrap();
+        assert_eq!(conf.lookup(b"a"), Some(&b"1"[..]));
     }
 
     #[test]

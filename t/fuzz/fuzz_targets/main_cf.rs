@@ -17,7 +17,12 @@ fuzz_target!(|text: &[u8]| {
     }
     let directory = std::env::temp_dir().join(format!("scache-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("mkdir");
-    std::fs::write(directory.join("main.cf"), text).expect("write");
+    let path = directory.join("main.cf");
+    std::fs::write(&path, text).expect("write");
+    // A new one would be waited for.
+    let file = std::fs::File::options().write(true).open(path);
+    let file = file.expect("open");
+    file.set_modified(std::time::UNIX_EPOCH).expect("set time");
     let _ = read(&directory);
     let mut conf = MailConf::new(&directory, Generation::BUILT_IN);
     let _ = conf.eval(text);
