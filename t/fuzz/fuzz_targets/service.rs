@@ -101,6 +101,7 @@ impl World {
         let conn = self.conns[who].as_mut().expect("connected");
         match conn.wait {
             Wait::Request | Wait::Input => conn.stream.set_readable(),
+            Wait::Nothing => unreachable!("it has had all its turns"),
             Wait::Output => {
                 conn.stream.fflush();
                 if conn.stream.has_unwritten() {
