@@ -63,8 +63,12 @@ impl Poller {
 
     /// Watches a descriptor for something else.
     pub fn modify(&self, fd: BorrowedFd<'_>, interest: Interest, key: usize) -> io::Result<()> {
-        self.poller
-            .modify_with_mode(fd, interest.event(key), PollMode::Level)
+        let mode = match interest {
+            // An error that nobody asked for, and nobody ends, is told once.
+            Interest::Nothing => PollMode::Oneshot,
+            Interest::Read | Interest::Write => PollMode::Level,
+        };
+        self.poller.modify_with_mode(fd, interest.event(key), mode)
     }
 
     /// Stops to watch a descriptor.

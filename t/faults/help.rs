@@ -91,6 +91,12 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether the daemon waits for something.
+pub fn is_asleep(daemon: &Daemon) -> bool {
+    let status = std::fs::read_to_string(daemon.proc("status")).expect("/proc");
+    status.contains("State:\tS")
+}
+
 /// How much a daemon uses, to be compared with later.
 pub struct Before {
     fds: usize,

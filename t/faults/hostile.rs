@@ -134,11 +134,6 @@ fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
     false
 }
 
-fn is_asleep(daemon: &Daemon) -> bool {
-    let status = std::fs::read_to_string(daemon.proc("status")).expect("/proc");
-    status.contains("State:\tS")
-}
-
 #[test]
 fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
     let daemon = setup().start().expect("start");

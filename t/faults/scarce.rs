@@ -88,6 +88,18 @@ fn other_errors_close_the_door_for_a_while_and_end_nothing() {
 }
 
 #[test]
+fn a_socket_in_trouble_does_not_keep_it_busy() {
+    let daemon = setup().hung_up().start().expect("start");
+    assert!(daemon.wait_for_log("accept connection: Invalid argument"));
+    let mut asleep = 0;
+    wait_until("it sleeps", || {
+        asleep = if is_asleep(&daemon) { asleep + 1 } else { 0 };
+        asleep == 20
+    });
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
 fn when_the_file_table_is_full_few_sessions_are_given_up() {
     let Some(shim) = Shim::build() else { return };
     let setup = shim.under(setup()).nofile(1000, 1000);

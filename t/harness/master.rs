@@ -41,6 +41,7 @@ pub struct Setup {
     env: Vec<(OsString, OsString)>,
     nofile: Option<(u64, u64)>,
     sockets: usize,
+    hung_up: bool,
     status_on_a_pipe: bool,
     own_version: bool,
 }
@@ -73,6 +74,7 @@ impl Setup {
             env: Vec::new(),
             nofile: None,
             sockets: 1,
+            hung_up: false,
             status_on_a_pipe: false,
             own_version: false,
         }
@@ -153,6 +155,13 @@ impl Setup {
     /// How many sockets to listen on; the second is called SERVICE.2 and so on.
     pub fn sockets(mut self, count: usize) -> Setup {
         self.sockets = count;
+        self
+    }
+
+    /// Hands over connections whose other end is gone, instead of sockets that
+    /// clients can connect to.
+    pub fn hung_up(mut self) -> Setup {
+        self.hung_up = true;
         self
     }
 
@@ -269,6 +278,9 @@ impl Setup {
 
     fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
         let listen = |number| {
+            if self.hung_up {
+                return UnixStream::pair().map(|(end, _)| OwnedFd::from(end).into());
+            }
             let listener = UnixListener::bind(self.entry.socket_path(directory, number))?;
             listener.set_nonblocking(true)?;
             Ok(listener)

@@ -24,6 +24,9 @@ const IDLE_TRIES: usize = 10;
 impl<S: MultiService> Clients<S> {
     /// The original's `multi_server_accept_local()` and `multi_server_wakeup()`.
     pub(super) fn accept(&mut self, index: u32, now: Instant) {
+        if self.door.closed_until().is_some() {
+            return;
+        }
         let has_room = self.descriptors.has_room_for_client(self.clients.len());
         if !has_room && !self.disconnect_idle(now) {
             return self.close_the_door(now);
