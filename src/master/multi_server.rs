@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::PathBuf;
 use std::process::{exit, Command};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clients::{Clients, Limits};
 use super::master_proto::{
@@ -33,7 +33,7 @@ use crate::util::heap;
 use crate::util::local_time::LocalTime;
 use crate::util::msg::msg_drain;
 use crate::util::open_limit::open_limit;
-use crate::util::poll_fd::read_wait;
+use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::printable::printable;
 use crate::util::stream::{NoInput, Stream};
 use crate::util::strerror::strerror;
@@ -208,12 +208,9 @@ fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(
     let mut client = S::Client::default();
     let mut wait = Wait::Input;
     while wait != Wait::Request && stream.ended() != Some(NoInput::Timeout) {
-        let mut is_ready = true;
-        if wait != Wait::Nothing {
-            msg_drain();
-            is_ready = read_wait(stream.as_fd(), params.ipc_timeout)
-                .map_err(|err| format!("read_wait: {}", strerror(&err)))?;
-            stream.set_readable();
+        let is_ready = wait_for_stdio(&mut stream, wait, params.ipc_timeout)?;
+        if is_ready && stream.has_unwritten() {
+            continue;
         }
         let turn = Turn {
             now: Instant::now(),
@@ -226,6 +223,21 @@ fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(
     }
     service.exit();
     Ok(())
+}
+
+/// Waits until the client has done its part; false when it took too long.
+fn wait_for_stdio(stream: &mut Stream, wait: Wait, timeout: Duration) -> Result<bool, String> {
+    if wait == Wait::Nothing {
+        return Ok(true);
+    }
+    msg_drain();
+    if wait == Wait::Output {
+        let is_ready = write_wait(stream.output(), timeout);
+        stream.fflush();
+        return is_ready.map_err(|err| format!("write_wait: {}", strerror(&err)));
+    }
+    stream.set_readable();
+    read_wait(stream.as_fd(), timeout).map_err(|err| format!("read_wait: {}", strerror(&err)))
 }
 
 /// How many descriptors there can be. Few are worth a warning.

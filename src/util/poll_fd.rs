@@ -7,9 +7,19 @@ use std::time::Duration;
 /// Waits until a descriptor is readable; false when `timeout` is over first.
 /// The original's `read_wait()`.
 pub fn read_wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    poll_wait(fd, libc::POLLIN, timeout)
+}
+
+/// Waits until a descriptor is writable; false when `timeout` is over first.
+/// The original's `write_wait()`.
+pub fn write_wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    poll_wait(fd, libc::POLLOUT, timeout)
+}
+
+fn poll_wait(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
+        events,
         revents: 0,
     };
     let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);

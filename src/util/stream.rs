@@ -299,6 +299,14 @@ impl Stream {
         self.write_buf.clear();
     }
 
+    /// The descriptor that is to be writable before the client gets more.
+    pub fn output(&self) -> BorrowedFd<'_> {
+        match &self.output {
+            Some(output) if self.has_unwritten() => output.as_fd(),
+            _ => self.input.as_fd(),
+        }
+    }
+
     /// Whether output is waiting for the client to take it.
     pub fn has_unwritten(&self) -> bool {
         self.written < self.write_buf.len()

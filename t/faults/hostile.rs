@@ -1,6 +1,7 @@
 //! Clients that stall, swallow nothing, talk endlessly, send descriptors to
 //! whom has no use for them, or leave in the middle.
 
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -311,4 +312,27 @@ fn descriptors_where_none_belong_are_closed() {
     drop((client, file));
     before.is_back(&daemon, 512);
     closed(&other);
+}
+
+#[test]
+fn with_s_who_reads_a_full_stdout_late_gets_the_answer() {
+    let (mut ours, mut theirs) = session();
+    theirs.set_nonblocking(true).expect("fcntl");
+    let mut full = 0;
+    while let Ok(count) = theirs.write(&[b'x'; 4096]) {
+        full += count;
+    }
+    let setup = setup().option("-S");
+    let daemon = setup.start_on(theirs.into()).expect("start");
+    ours.write_all(&list("request=find_endp label=nothing ."))
+        .expect("send");
+    wait_until("it has read the request", || {
+        sys::unread_by_peer(ours.as_fd()).expect("ioctl") == 0
+    });
+    ours.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut came = vec![0; full + list("status=2 property= .").len()];
+    ours.read_exact(&mut came).expect("all of it");
+    assert_eq!(came[full..], list("status=2 property= ."));
+    drop(ours);
+    assert_eq!(daemon.wait().expect("end").status_text(), "exit 0");
 }
