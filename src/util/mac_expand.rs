@@ -20,10 +20,10 @@
 //! too: in the original it is not, and a macro that calls itself there takes
 //! all the stack.
 
-use super::mac_parse::MacPiece;
-use super::mac_parse::{braced, is_good, mac_parse, name_length, skip_blanks, trim_blanks};
+use super::mac_parse::{braced, is_good, mac_parse, name_length, skip_blanks, MacPiece};
 use super::mac_relop::{compare_values, relop, MacRelop};
 use super::printable::printable;
+use super::strtol::trim_end;
 use crate::msg_warn;
 
 pub use super::mac_parse::MacError;
@@ -214,14 +214,14 @@ impl<'a> Run<'a> {
     fn call(&mut self, expr: &[u8]) -> Result<bool, MacError> {
         let (name, rest) = expr.split_at(name_length(expr));
         let (text, rest) = braced(skip_blanks(rest))?;
-        let text = trim_blanks(text);
+        let text = trim_end(skip_blanks(text));
+        // As in the original, an empty text takes the white space at the end.
+        let rest = if text.is_empty() {
+            trim_end(rest)
+        } else {
+            rest
+        };
         if !rest.is_empty() {
-            // As in the original, an empty text takes the blanks at the end.
-            let rest = if text.is_empty() {
-                trim_blanks(rest)
-            } else {
-                rest
-            };
             let left = [text, b"}"].concat();
             return Err(bad_syntax("unexpected input", &left, rest));
         }

@@ -146,12 +146,6 @@ pub(super) fn skip_blanks(text: &[u8]) -> &[u8] {
     &text[blanks..]
 }
 
-pub(super) fn trim_blanks(text: &[u8]) -> &[u8] {
-    let start = skip_blanks(text);
-    let end = start.iter().rposition(|c| !b" \t\r\n".contains(c));
-    &start[..end.map_or(0, |end| end + 1)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
