@@ -114,10 +114,13 @@ fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
         save(client, 100, "e", "p", &ours);
         find_begun(client, "e").expect("the session");
     }
-    let mut others: Vec<Client> = (0..8).map(|_| daemon.connect().expect("connect")).collect();
-    for client in &mut others {
+    // Each says something at once: who is silent has to make room.
+    let begin = |_| {
+        let mut client = daemon.connect().expect("connect");
         client.send(b"request\0find_").expect("send");
-    }
+        client
+    };
+    let mut others: Vec<Client> = (0..8).map(begin).collect();
     assert!(daemon.wait_for_log("others have to wait"));
     for client in &mut takers {
         client.send_list("dummy= .").expect("send");
