@@ -194,7 +194,7 @@ impl Scache {
             Ok(None) => NO_ERROR.to_string(),
             Err(err) if is_temporary(&err) => return None,
             Err(err) => {
-                self.ran_out = self.make_room_for_one(stream);
+                self.ran_out |= self.make_room_for_one(stream);
                 strerror(&err)
             }
         };

@@ -21,7 +21,7 @@ use super::tag::Tag;
 use crate::util::event::Events;
 use crate::util::heap;
 use crate::util::msg::{msg_flush, msg_verbose};
-use crate::util::poll_fd::read_wait;
+use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::poller::Interest;
 use crate::util::signal_pipe::SignalPipe;
 use crate::util::slab::Slab;
@@ -345,8 +345,12 @@ impl<S: MultiService> Clients<S> {
             return Ok(());
         }
         // One wait reports so many and no more: this one may have done its part.
-        let input = client.stream.as_fd();
-        if client.wait == Wait::Input && read_wait(input, Duration::ZERO).unwrap_or(false) {
+        let is_ready = match client.wait {
+            Wait::Input => read_wait(client.stream.as_fd(), Duration::ZERO),
+            Wait::Output => write_wait(client.stream.as_fd(), Duration::ZERO),
+            Wait::Request | Wait::Nothing => Ok(false),
+        };
+        if is_ready.unwrap_or(false) {
             return self.client_ready(number, now);
         }
         let wait = self
