@@ -17,9 +17,10 @@
 //! Errors are the text of a message that ends the program.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -51,12 +52,14 @@ pub struct MailConf {
 impl MailConf {
     /// Knows nothing yet but `$config_directory`.
     pub fn new(config_dir: &Path, generation: Generation) -> Self {
+        let dir = config_dir.as_os_str().as_bytes();
         let mut conf = MailConf {
-            path: config_dir.join("main.cf"),
+            // As text: of no directory at all it is that of the root.
+            path: OsString::from_vec([dir, b"/main.cf"].concat()).into(),
             generation,
             dict: HashMap::new(),
         };
-        conf.update(b"config_directory", config_dir.as_os_str().as_bytes());
+        conf.update(b"config_directory", dir);
         conf
     }
 

@@ -31,7 +31,7 @@ use crate::util::close_on_exec::close_on_exec;
 use crate::util::getopt::Getopt;
 use crate::util::heap;
 use crate::util::local_time::LocalTime;
-use crate::util::msg::msg_drain;
+use crate::util::msg::{msg_drain, msg_verbose};
 use crate::util::open_limit::open_limit;
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::printable::printable;
@@ -73,6 +73,9 @@ fn run<S: MultiService>(
     let environment = Environment::read(args.next().as_ref());
     let process_name = &environment.process_name;
     environment.log();
+    if msg_verbose() > 0 {
+        msg_info!("daemon started");
+    }
 
     let options = Getopt::new(args.map(OsString::into_vec), WITH_VALUE);
     let mut conf = MailConf::new(&config_directory(), generation(options.clone()));
