@@ -129,7 +129,8 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
         mkdir /dev/pts && mount -t devpts -o ptmxmode=666,newinstance devpts /dev/pts &&
         ln -s pts/ptmx /dev/ptmx && printf %s \"$OPTIONS_PASSWD\" >/dev/passwd &&
         mount --bind /dev/passwd /etc/passwd &&
-        printf %s \"$OPTIONS_GROUP\" >/dev/group && mount --bind /dev/group /etc/group &&
+        printf %s \"$OPTIONS_GROUP\" >/dev/group &&
+        chmod 644 /dev/passwd /dev/group && mount --bind /dev/group /etc/group &&
         exec \"$0\"";
     if std::env::var_os(VARIABLE).is_some() {
         return true;

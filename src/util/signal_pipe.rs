@@ -59,8 +59,15 @@ mod tests {
         let pipe = SignalPipe::new(libc::SIGUSR2).unwrap();
         assert!(!read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
         for _ in 0..2 {
-            // SAFETY: the signal has a handler.
-            unsafe { libc::raise(libc::SIGUSR2) };
+            // SAFETY: the signal has a handler; the set is initialised before
+            // it is used. (Whoever runs the tests may have blocked it.)
+            unsafe {
+                let mut set = std::mem::zeroed();
+                libc::sigemptyset(&mut set);
+                libc::sigaddset(&mut set, libc::SIGUSR2);
+                libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+                libc::raise(libc::SIGUSR2)
+            };
             assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
         }
     }
