@@ -29,7 +29,7 @@ use harness::master;
 use harness::privilege::{is_ordinary, is_root};
 
 /// The original spends most of its time waiting, and so may we.
-const THREADS: usize = 24;
+const THREADS: usize = 48;
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 const NOBODY: u32 = 65534;
 
