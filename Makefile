@@ -7,6 +7,8 @@
 #                        the same suite against another scache
 #   make record SCACHE=/usr/lib/postfix/sbin/scache
 #                        write its expectations anew, from the C daemon
+#   make check-environments
+#                        the suite in every environment that a build may have
 #   make check-targets   whether it compiles for every system that Postfix
 #                        supports; root, debootstrap
 #   make check-postfix   mail through it in a Postfix of its own, and its jail;
@@ -91,6 +93,9 @@ check:
 record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
 	RECORD=1 $(CARGO) test $(LOCKED) --test transcripts --test options
+
+check-environments:
+	t/check-environments
 
 check-targets:
 	t/check-targets
@@ -178,4 +183,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check-asan check-memcheck bench bench-syscalls check check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
