@@ -10,7 +10,7 @@
 //! whose value is no version number: it is what `$mail_version` becomes, no
 //! more.
 
-use super::mail_params::build;
+use super::build;
 
 /// A version of Postfix, as far as one differs from the next: its first two
 /// numbers.

@@ -8,7 +8,7 @@
 //! from is for references only, and so are those of other programs: a table,
 //! [`others`].
 //!
-//! What the builder of a package chooses is in [`build`].
+//! What the builder of a package chooses is in [`build`](super::build).
 
 mod accounts;
 mod others;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use accounts::check_accounts;
 use others::others_before;
 
+use super::build;
 use super::compat_level::{compat_level_from_string, malformed};
 use super::mail_conf::MailConf;
 use crate::util::get_hostname::get_hostname;
@@ -26,47 +27,6 @@ use crate::util::msg_syslog::{msg_syslog_facility, msg_syslog_set_facility};
 use crate::util::printable::printable;
 use crate::util::sys_pw::Passwd;
 use crate::util::valid_hostname::valid_hostname;
-
-/// The values that are compiled in, each from an environment variable at
-/// build time, `SCACHE_` before the Postfix name. See the Makefile.
-pub mod build {
-    macro_rules! built_in {
-        ($($(#[$doc:meta])* $name:ident = $variable:literal or $default:literal;)*) => {$(
-            $(#[$doc])*
-            pub const $name: &str = match option_env!($variable) {
-                Some(value) => value,
-                None => $default,
-            };
-        )*};
-    }
-
-    built_in! {
-        /// Where main.cf is, unless the environment says otherwise.
-        CONFIG_DIRECTORY = "SCACHE_CONFIG_DIRECTORY" or "/etc/postfix";
-        /// The default of `queue_directory`.
-        QUEUE_DIRECTORY = "SCACHE_QUEUE_DIRECTORY" or "/var/spool/postfix";
-        /// The default of `daemon_directory`.
-        DAEMON_DIRECTORY = "SCACHE_DAEMON_DIRECTORY" or "/usr/lib/postfix/sbin";
-        /// The default of `command_directory`.
-        COMMAND_DIRECTORY = "SCACHE_COMMAND_DIRECTORY" or "/usr/sbin";
-        /// The default of `data_directory`.
-        DATA_DIRECTORY = "SCACHE_DATA_DIRECTORY" or "/var/lib/postfix";
-        /// The default of `meta_directory`.
-        META_DIRECTORY = "SCACHE_META_DIRECTORY" or "/etc/postfix";
-        /// The default of `shlib_directory`.
-        SHLIB_DIRECTORY = "SCACHE_SHLIB_DIRECTORY" or "/usr/lib/postfix";
-        /// The default of `mail_owner`.
-        MAIL_OWNER = "SCACHE_MAIL_OWNER" or "postfix";
-        /// The default of `setgid_group`.
-        SETGID_GROUP = "SCACHE_SETGID_GROUP" or "postdrop";
-        /// The default of `default_privs`.
-        DEFAULT_PRIVS = "SCACHE_DEFAULT_PRIVS" or "nobody";
-        /// The default of `mail_version`.
-        MAIL_VERSION = "SCACHE_MAIL_VERSION" or "3.7.11";
-        /// The default of `mail_release_date`.
-        MAIL_RELEASE_DATE = "SCACHE_MAIL_RELEASE_DATE" or "20240304";
-    }
-}
 
 /// The default of `syslog_name`, which names the program in the log before
 /// the parameters are known, too.

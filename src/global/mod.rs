@@ -1,5 +1,6 @@
 //! What every mail program knows: configuration, protocols, the cache.
 
+pub mod build;
 pub mod compat_level;
 pub mod generation;
 pub mod mac_functions;

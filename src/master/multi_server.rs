@@ -23,8 +23,9 @@ use super::master_proto::{
 };
 use super::multi_service::{MultiService, Turn, Wait};
 use super::options::{generation, Environment, Options, WITH_VALUE};
+use crate::global::build;
 use crate::global::mail_conf::MailConf;
-use crate::global::mail_params::{build, mail_params_init, MailParams};
+use crate::global::mail_params::{mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
