@@ -148,10 +148,7 @@ pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
 /// Sets the limits of open files of a process that runs.
 #[cfg(target_os = "linux")]
 pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: most,
-        rlim_max: most,
-    };
+    let limit = rlimit(most, most);
     let old = std::ptr::null_mut();
     // SAFETY: `limit` is a valid rlimit for the length of the call, and the old
     // one is not asked for.
