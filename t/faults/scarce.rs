@@ -152,7 +152,7 @@ fn descriptors_that_were_inherited_are_counted() {
     let directory = setup.prepare().expect("a directory");
     let script = directory.path().join("scache");
     let text = format!(
-        "#!/bin/bash\nfor fd in {{40..59}}; do eval \"exec $fd</dev/null\"; done\nexec {} \"$@\"\n",
+        "#!/bin/bash\nfor fd in {{40..59}}; do eval \"exec $fd</dev/null\"; done\nexec '{}' \"$@\"\n",
         env!("CARGO_BIN_EXE_scache")
     );
     fs::write(&script, text).expect("write");
