@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::Read;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -76,8 +77,14 @@ impl Syslogd {
 }
 
 impl Drop for Syslogd {
+    /// (A process that is just being made may have the sockets open, too.)
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+        let _ = match &self.socket {
+            Socket::Datagram(socket) => socket.shutdown(Shutdown::Both),
+            Socket::Stream(_, Some(connection)) => connection.shutdown(Shutdown::Both),
+            Socket::Stream(_, None) => Ok(()),
+        };
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -70,8 +71,10 @@ impl Postlogd {
 }
 
 impl Drop for Postlogd {
+    /// (A process that is just being made may have the socket open, too.)
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
