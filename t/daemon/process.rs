@@ -105,6 +105,9 @@ fn nothing_that_is_open_survives_an_exec_except_sessions_in_c() {
 
 #[test]
 fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    if !need::open_files(321) {
+        return;
+    }
     let daemon = started(Setup::new().nofile(60, 321));
     let limits = fs::read_to_string(daemon.proc("limits")).expect("/proc");
     let line = limits
