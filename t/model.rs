@@ -1,9 +1,16 @@
 //! The cache does what a naive one does: random operations on both, time
 //! included. `SEED` in the environment repeats a run, `STEPS` makes it longer.
 
+#[path = "no_alloc/counting.rs"]
+#[allow(dead_code)]
+mod counting;
 mod harness;
 #[path = "model/naive.rs"]
 mod naive;
+#[path = "model/seen.rs"]
+mod seen;
+#[path = "model/world.rs"]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -13,56 +20,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use counting::allocated;
 use harness::random::Random;
+use harness::sys;
 use naive::Naive;
-use scache::global::scache_multi::{ScacheMulti, Session};
+use scache::global::scache_multi::{ScacheMulti, ScacheSize, Session};
+use seen::Seen;
+use world::{World, COMES, GOES, LONGEST_TTL, MOST_OTHERS, WORLDS};
 
-/// How many names of each kind there are, and how quickly time passes.
-struct World {
-    endps: usize,
-    dests: usize,
-    props: usize,
-    most_ttl: usize,
-    most_pause: usize,
-    endpoint_limit: usize,
-}
+/// So many sessions on their way are enough; so many descriptors are for other
+/// things than sessions in the cache.
+const MOST_HELD: usize = 100;
+const OTHER_FDS: usize = 150 + MOST_OTHERS + MOST_HELD;
 
-/// Few endpoints and long lists of bindings; many endpoints and short lists;
-/// little that ever ends; next to nothing that lives.
-const WORLDS: [World; 4] = [
-    World {
-        endps: 4,
-        dests: 2,
-        props: 30,
-        most_ttl: 3000,
-        most_pause: 20,
-        endpoint_limit: 0,
-    },
-    World {
-        endps: 200,
-        dests: 40,
-        props: 2,
-        most_ttl: 3000,
-        most_pause: 20,
-        endpoint_limit: 2,
-    },
-    World {
-        endps: 20,
-        dests: 10,
-        props: 3,
-        most_ttl: 20_000,
-        most_pause: 4,
-        endpoint_limit: 30,
-    },
-    World {
-        endps: 5,
-        dests: 3,
-        props: 2,
-        most_ttl: 20,
-        most_pause: 20,
-        endpoint_limit: 1,
-    },
-];
+/// An empty cache needs less, in bytes.
+const LITTLE: isize = 65_536;
 
 struct Both {
     real: ScacheMulti,
@@ -72,83 +44,160 @@ struct Both {
     others: BTreeMap<u64, UnixStream>,
     start: Instant,
     now: u64,
-    /// How often find_dest had fewer live endpoints than bindings to look at,
-    /// and how often not.
-    ways: [usize; 2],
+    /// How many bytes the cache has allocated and not freed.
+    memory: isize,
+    /// How many sessions there may be, for want of descriptors.
+    most_sessions: usize,
+    seen: Seen,
 }
 
 impl Both {
+    fn new(endpoint_limit: usize) -> Both {
+        let limit = sys::open_files_limit().expect("getrlimit") as usize;
+        let before = allocated().bytes;
+        let real = ScacheMulti::new(b"QUIT", endpoint_limit);
+        Both {
+            memory: allocated().bytes - before,
+            real,
+            naive: Naive::new(endpoint_limit),
+            held: Vec::new(),
+            others: BTreeMap::new(),
+            start: Instant::now(),
+            now: 0,
+            most_sessions: limit - OTHER_FDS,
+            seen: Seen::default(),
+        }
+    }
+
     fn at(&self, time: u64) -> Instant {
         self.start + Duration::from_millis(time)
     }
 
+    /// Does something with the cache, and counts what memory that takes.
+    fn cache<T>(&mut self, what: impl FnOnce(&mut ScacheMulti) -> T) -> T {
+        let before = allocated().bytes;
+        let result = what(&mut self.real);
+        self.memory += allocated().bytes - before;
+        result
+    }
+
     fn step(&mut self, random: &mut Random, world: &World) {
         self.now += random.below(world.most_pause) as u64;
+        let times = if random.one_in(10) { world.crowd } else { 1 };
         let endp = format!("e{}", random.below(world.endps));
-        let dest = format!("d{}", random.below(world.dests));
-        let prop = format!("p{}", random.below(world.props));
-        let ttl = random.below(world.most_ttl) as u64 / 10 * 10;
-        let life = Duration::from_millis(ttl);
-        let (time, now) = (self.now, self.at(self.now));
         match random.below(20) {
-            // So many on their way are enough.
-            5..8 | 12..15 if self.held.len() > 100 => {
-                self.give_away(0);
-            }
-            0..5 => {
-                // So many descriptors are enough.
-                let (fd, other) = descriptor(self.others.len() < 100);
-                let age = self
-                    .naive
-                    .save_endp(time + ttl, &endp, &prop, fd.as_raw_fd());
-                self.others.extend(other.map(|other| (age, other)));
-                self.real
-                    .save_endp(life, endp.as_bytes(), prop.as_bytes(), fd, now);
-            }
+            5..8 | 12..15 if self.held.len() > MOST_HELD => self.end_hand_over(0, random),
+            0..5 => (0..times).for_each(|_| self.save_endp(random, world)),
             5..8 => {
-                let real = self.real.find_endp(endp.as_bytes(), now);
-                let naive = self.naive.find_endp(&endp, time);
+                let now = self.at(self.now);
+                let real = self.cache(|cache| cache.find_endp(endp.as_bytes(), now));
+                let naive = self.naive.find_endp(&endp, self.now);
                 self.same(real, naive);
             }
-            8..12 => {
-                self.naive.save_dest(time + ttl, &dest, &prop, &endp);
-                let (dest, prop) = (dest.as_bytes(), prop.as_bytes());
-                self.real.save_dest(life, dest, prop, endp.as_bytes(), now);
-            }
-            12..15 => self.find_dest(&dest),
-            15 | 16 if !self.held.is_empty() => {
-                let (real, naive) = self.held.swap_remove(random.below(self.held.len()));
-                self.real.give_back(real);
-                self.naive.give_back(naive);
-            }
-            17 if !self.held.is_empty() => {
-                self.give_away(random.below(self.held.len()));
+            8..12 => (0..times).for_each(|_| self.save_dest(random, world)),
+            12..15 => self.find_dest(&format!("d{}", random.below(world.dests))),
+            15..18 if !self.held.is_empty() => {
+                self.end_hand_over(random.below(self.held.len()), random);
             }
             18 if random.one_in(4) => {
-                let dropped = self.real.drop_nearest_session();
+                let dropped = self.cache(ScacheMulti::drop_nearest_session);
                 assert_eq!(dropped, self.naive.drop_nearest_session());
             }
-            19 => self.end_one(random),
+            19 if times > 1 => (0..MOST_OTHERS).for_each(|nth| self.end_one(nth, random)),
+            19 => self.end_one(random.below(self.others.len().max(1)), random),
             _ => self.expire(random.below(6)),
         }
         self.settle();
     }
 
-    fn give_away(&mut self, which: usize) {
-        let (real, naive) = self.held.swap_remove(which);
-        self.real.give_away(real);
-        self.closed(naive.age, false);
+    fn save_endp(&mut self, random: &mut Random, world: &World) {
+        let sessions = self.real.size().sess_count;
+        if sessions >= world.most_sessions.min(self.most_sessions) {
+            return;
+        }
+        let endp = format!("e{}", random.below(world.endps));
+        let prop = format!("p{}", random.below(world.props));
+        let (life, deadline, now) = self.life(random, world);
+        let (fd, other) = descriptor(self.others.len() < MOST_OTHERS);
+        let age = self.naive.save_endp(deadline, &endp, &prop, fd.as_raw_fd());
+        self.others.extend(other.map(|other| (age, other)));
+        let (endp, prop) = (endp.as_bytes(), prop.as_bytes());
+        self.cache(|cache| cache.save_endp(life, endp, prop, fd, now));
+        // Those that had to go for it.
+        self.settle();
     }
 
-    /// The other side of a session speaks or hangs up, if it can.
-    fn end_one(&mut self, random: &mut Random) {
-        let others = &self.others;
-        let Some(mut other) = self
-            .naive
-            .end_one(random.next() as usize, |age| others.get(&age))
-        else {
+    fn save_dest(&mut self, random: &mut Random, world: &World) {
+        let endp = format!("e{}", random.below(world.endps));
+        let dest = format!("d{}", random.below(world.dests));
+        let prop = format!("p{}", random.below(world.props));
+        let (life, deadline, now) = self.life(random, world);
+        self.naive.save_dest(deadline, &dest, &prop, &endp);
+        let (dest, prop, endp) = (dest.as_bytes(), prop.as_bytes(), endp.as_bytes());
+        self.cache(|cache| cache.save_dest(life, dest, prop, endp, now));
+    }
+
+    /// A time to live, when it ends, and what time it is.
+    fn life(&self, random: &mut Random, world: &World) -> (Duration, u64, Instant) {
+        let ttl = random.below(world.most_ttl) as u64 / 10 * 10;
+        let life = Duration::from_millis(ttl);
+        (life, self.now + ttl, self.at(self.now))
+    }
+
+    /// A hand-over ends, in one of the ways it can: the client was not there to
+    /// take it, or has gone without having read it; it has confirmed it; it has
+    /// gone without a word, and may have it.
+    fn end_hand_over(&mut self, which: usize, random: &mut Random) {
+        let (real, naive) = self.held.swap_remove(which);
+        let age = naive.age;
+        match random.below(4) {
+            0 | 1 => {
+                self.seen.given_back += 1;
+                self.seen.given_back_dead += usize::from(naive.dead);
+                self.cache(|cache| cache.give_back(real));
+                self.naive.give_back(naive);
+            }
+            2 => {
+                self.seen.given_away += 1;
+                let theirs = real.as_fd().try_clone_to_owned().expect("dup");
+                self.cache(|cache| cache.give_away(real));
+                self.is_theirs(age, theirs);
+            }
+            _ => {
+                self.seen.left_behind += 1;
+                let theirs = random.one_in(2);
+                let theirs = theirs.then(|| real.as_fd().try_clone_to_owned().expect("dup"));
+                self.cache(|cache| cache.leave_behind(real));
+                match theirs {
+                    Some(theirs) => self.is_theirs(age, theirs),
+                    None => self.closed(age, false),
+                }
+            }
+        }
+    }
+
+    /// A session has changed hands: its other side notices nothing of that.
+    fn is_theirs(&mut self, age: u64, theirs: OwnedFd) {
+        if let Some(other) = self.others.get(&age) {
+            assert_has_heard_nothing(other);
+        }
+        drop(theirs);
+        self.closed(age, false);
+    }
+
+    /// The other side of a session speaks or hangs up, be it cached or on its
+    /// way.
+    fn end_one(&mut self, nth: usize, random: &mut Random) {
+        let Some((&age, mut other)) = self.others.iter().nth(nth) else {
             return;
         };
+        let mut held = self.held.iter_mut().map(|(_, naive)| naive);
+        match held.find(|naive| naive.age == age) {
+            Some(naive) if naive.dead => return,
+            Some(naive) => naive.dead = true,
+            None if !self.naive.die(age) => return,
+            None => {}
+        }
         match random.one_in(2) {
             true => other.write_all(b"421 bye").expect("room"),
             false => other.shutdown(Shutdown::Write).expect("a socket"),
@@ -157,7 +206,9 @@ impl Both {
 
     /// What has become of sessions is the same, seen from their other sides.
     fn settle(&mut self) {
-        assert_eq!(self.real.take_dead_count(), self.naive.take_dead_count());
+        let dead = self.real.take_dead_count();
+        assert_eq!(dead, self.naive.take_dead_count());
+        self.seen.most_dead = self.seen.most_dead.max(dead);
         for (age, told) in self.naive.take_ended() {
             self.closed(age, told);
         }
@@ -180,17 +231,27 @@ impl Both {
             heard.escape_ascii().to_string(),
             farewell.escape_ascii().to_string()
         );
+        match told {
+            true => self.seen.told += 1,
+            false => self.seen.not_told += 1,
+        }
     }
 
     fn expire(&mut self, most: usize) {
-        self.real.expire(self.at(self.now), most);
+        let now = self.at(self.now);
+        self.cache(|cache| cache.expire(now, most));
         self.naive.expire(self.now, most);
     }
 
     fn find_dest(&mut self, dest: &str) {
         let few_endps = self.naive.size().1 < self.naive.bindings_of(dest);
-        self.ways[usize::from(few_endps)] += 1;
-        let found = self.real.find_dest(dest.as_bytes(), self.at(self.now));
+        match few_endps {
+            true => self.seen.by_endps += 1,
+            false => self.seen.by_bindings += 1,
+        }
+        let (now, before) = (self.at(self.now), allocated().bytes);
+        let found = self.real.find_dest(dest.as_bytes(), now);
+        self.memory += allocated().bytes - before;
         let (real, real_prop) = found
             .map(|(session, prop)| (session, prop.to_vec()))
             .unzip();
@@ -208,7 +269,7 @@ impl Both {
         self.held.extend(real.zip(naive));
     }
 
-    fn check(&self, before: &BTreeSet<i32>) {
+    fn check(&mut self, before: &BTreeSet<i32>) {
         let size = self.real.size();
         assert_eq!(
             (size.dest_count, size.endp_count, size.sess_count),
@@ -217,13 +278,63 @@ impl Both {
         let deadline = self.naive.next_deadline().map(|time| self.at(time));
         assert_eq!(self.real.next_deadline(), deadline);
         assert!(self.naive.is_sound());
+        self.seen.most_sessions = self.seen.most_sessions.max(size.sess_count);
+        self.seen.most_bindings = self.seen.most_bindings.max(self.naive.bindings());
+        self.others.values().for_each(assert_has_heard_nothing);
         let held = self.held.iter().map(|(_, naive)| naive.fd);
         let others = self.others.values().map(|other| other.as_raw_fd());
-        let fds = self.naive.fds().into_iter().chain(held);
-        let known: BTreeSet<i32> = fds.chain(others).collect();
+        let known: BTreeSet<i32> = self.naive.fds().chain(held).chain(others).collect();
         let open: BTreeSet<i32> = open_fds().difference(before).copied().collect();
         assert_eq!(open, known, "open descriptors and those of sessions");
     }
+
+    /// So many steps, and a look at all that is there now and then.
+    fn steps(&mut self, count: usize, random: &mut Random, world: &World, before: &BTreeSet<i32>) {
+        for step in 0..count {
+            self.step(random, world);
+            if step % 200 == 0 {
+                self.check(before);
+                self.expire(1000);
+            }
+        }
+    }
+
+    /// The end: what is on its way comes back, and all are closed. When the
+    /// time of the bindings is over, too, nothing is left of the cache.
+    fn end(mut self, before: &BTreeSet<i32>) -> Seen {
+        for (real, naive) in std::mem::take(&mut self.held) {
+            self.cache(|cache| cache.give_back(real));
+            self.naive.give_back(naive);
+        }
+        self.check(before);
+        self.cache(ScacheMulti::close_all);
+        self.naive.close_all();
+        self.settle();
+        self.check(before);
+        self.now += LONGEST_TTL;
+        self.expire(usize::MAX);
+        self.check(before);
+        assert_eq!(self.real.size(), ScacheSize::default());
+        assert!(self.memory < LITTLE, "{} bytes are left", self.memory);
+        let seen = std::mem::take(&mut self.seen);
+        drop(self);
+        assert_eq!(
+            &open_fds(),
+            before,
+            "the cache is gone and its sessions with it"
+        );
+        seen
+    }
+}
+
+/// A session whose side is open: nothing came, not the end either.
+fn assert_has_heard_nothing(mut other: &UnixStream) {
+    other.set_nonblocking(true).expect("fcntl");
+    let came = other.read(&mut [0; 100]);
+    let is_silent = came
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(is_silent, "{came:?}");
 }
 
 /// Something to keep: a socket and its other side, or something simpler.
@@ -249,51 +360,26 @@ fn open_fds() -> BTreeSet<i32> {
     numbers.into_iter().filter(is_open).collect()
 }
 
+fn steps() -> usize {
+    std::env::var("STEPS").map_or(10_000, |text| text.parse().expect("a number"))
+}
+
 /// The only test of this program: it counts the descriptors of the process.
 #[test]
 fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
     let seed = Random::seed();
-    let steps = std::env::var("STEPS").map_or(10_000, |text| text.parse().expect("a number"));
     let before = open_fds();
-    let mut ways = [0, 0];
+    let mut seen = Seen::default();
     for (number, world) in WORLDS.iter().enumerate() {
         let mut random = Random::new(seed.wrapping_add(number as u64));
-        let mut both = Both {
-            real: ScacheMulti::new(b"QUIT", world.endpoint_limit),
-            naive: Naive::new(world.endpoint_limit),
-            held: Vec::new(),
-            others: BTreeMap::new(),
-            start: Instant::now(),
-            now: 0,
-            ways: [0, 0],
-        };
-        for step in 0..steps {
-            both.step(&mut random, world);
-            if step % 200 == 0 {
-                both.check(&before);
-                both.expire(1000);
-            }
-        }
-        for (real, naive) in std::mem::take(&mut both.held) {
-            both.real.give_back(real);
-            both.naive.give_back(naive);
-        }
-        both.check(&before);
-        both.real.close_all();
-        both.naive.close_all();
-        both.settle();
-        both.check(&before);
-        ways = [ways[0] + both.ways[0], ways[1] + both.ways[1]];
-        drop(both);
-        assert_eq!(
-            open_fds(),
-            before,
-            "the cache is gone and its sessions with it"
-        );
+        let mut both = Both::new(world.endpoint_limit);
+        both.steps(steps(), &mut random, world, &before);
+        seen.add(both.end(&before));
     }
-    println!("find_dest by bindings and by endpoints: {ways:?}");
-    assert!(
-        ways.iter().all(|&way| way > 100),
-        "only one way was gone: {ways:?}"
-    );
+    let mut random = Random::new(seed.wrapping_sub(1));
+    let mut both = Both::new(COMES.endpoint_limit);
+    both.steps(steps(), &mut random, &COMES, &before);
+    both.steps(steps(), &mut random, &GOES, &before);
+    seen.add(both.end(&before));
+    assert!(seen.is_all(), "{seen:?}");
 }

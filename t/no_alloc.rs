@@ -2,16 +2,17 @@
 //! nothing costs no allocation, and what a session needed is free when it has
 //! gone. The service is called in this process, with an allocator that counts.
 
+#[path = "no_alloc/counting.rs"]
+mod counting;
 mod harness;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::{Duration, Instant, SystemTime};
 
+use counting::{allocated, Count};
 use harness::client::list;
 use scache::global::mail_params::ScacheParams;
 use scache::master::multi_service::{MultiService, Turn, Wait};
@@ -22,46 +23,6 @@ use scache::util::msg::{log_text, MsgOutput, Severity};
 use scache::util::stream::Stream;
 use scache::util::unix_recv_fd::unix_recv_fd;
 use scache::util::unix_send_fd::unix_send_fd;
-
-/// What one thread has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
-    allocated: usize,
-    freed: usize,
-    bytes: isize,
-}
-
-thread_local! {
-    static COUNT: Cell<Count> = const { Cell::new(Count { allocated: 0, freed: 0, bytes: 0 }) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, 0, layout.size() as isize);
-        // SAFETY: what the caller promises is what `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(0, 1, -(layout.size() as isize));
-        // SAFETY: what the caller promises is what `System` asks for.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-fn count(allocated: usize, freed: usize, bytes: isize) {
-    let mut count = COUNT.get();
-    count.allocated += allocated;
-    count.freed += freed;
-    count.bytes += bytes;
-    COUNT.set(count);
-}
 
 /// The service with one client, of which both sides are here.
 struct Both {
@@ -98,12 +59,12 @@ impl Both {
             now: Instant::now(),
             free_fds: 1000,
         };
-        let before = COUNT.get();
+        let before = allocated();
         self.stream.set_readable();
         let wait = self
             .service
             .service(&mut self.client, &mut self.stream, turn);
-        let after = COUNT.get();
+        let after = allocated();
         self.cost.allocated += after.allocated - before.allocated;
         self.cost.freed += after.freed - before.freed;
         self.cost.bytes += after.bytes - before.bytes;
@@ -219,10 +180,10 @@ fn a_line_of_the_log_allocates_nothing() {
     );
     let text = "x".repeat(3000);
     log.print(Severity::Warn, &text);
-    let before = COUNT.get();
+    let before = allocated();
     log.print(Severity::Warn, &text);
     log.print(Severity::Fatal, "the last line");
-    assert_eq!(COUNT.get(), before);
+    assert_eq!(allocated(), before);
     let mut lines = [0; 3].map(|_| [0; 4096]);
     let lengths = lines
         .each_mut()
@@ -236,9 +197,9 @@ fn a_line_of_the_log_allocates_nothing() {
 
 #[test]
 fn an_allocation_would_be_noticed() {
-    let before = COUNT.get();
+    let before = allocated();
     drop(std::hint::black_box(Box::new(0u64)));
-    let after = COUNT.get();
+    let after = allocated();
     assert_eq!(after.allocated - before.allocated, 1);
     assert_eq!(after.freed - before.freed, 1);
 }

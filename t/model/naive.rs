@@ -1,6 +1,12 @@
-//! The cache as protocol.md would have it and nobody would build it: two
-//! lists, searched from end to end. Times are milliseconds. A session that was
-//! found is nobody's until it is given back or given away, when it changes hands.
+//! The cache as protocol.md would have it and nobody would build it: a list for
+//! each name, searched from end to end, and all of them searched for what ends
+//! next. Times are milliseconds. A session that was found is nobody's until it
+//! is given back, or has changed hands.
+
+use std::collections::BTreeMap;
+
+/// One lookup closes so many sessions at most.
+const CLOSE_MOST: usize = 100;
 
 /// A session; `fd` tells it from others while it is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +30,13 @@ struct Binding {
     prop: String,
 }
 
-/// Sessions and bindings, each list in the order in which they were made.
+/// Sessions by endpoint and bindings by destination, each list in the order in
+/// which they were made; none is empty.
 #[derive(Default)]
 pub struct Naive {
     clock: u64,
-    sessions: Vec<Session>,
-    bindings: Vec<Binding>,
+    sessions: BTreeMap<String, Vec<Session>>,
+    bindings: BTreeMap<String, Vec<Binding>>,
     /// How many sessions an endpoint may have, if not 0.
     endpoint_limit: usize,
     /// The ages of sessions that were closed, and whether they were told.
@@ -53,7 +60,8 @@ impl Naive {
     /// Adds a session; its age.
     pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) -> u64 {
         let age = self.tick();
-        self.sessions.push(Session {
+        let of_endp = self.sessions.entry(endp.into()).or_default();
+        of_endp.push(Session {
             age,
             deadline,
             endp: endp.into(),
@@ -61,71 +69,76 @@ impl Naive {
             fd,
             dead: false,
         });
-        while self.endpoint_limit > 0 && self.of_endp(endp).count() > self.endpoint_limit {
-            let nearest = self.of_endp(endp).map(|s| (s.deadline, s.age)).min();
-            self.end(nearest.expect("more than none").1);
+        if self.endpoint_limit > 0 {
+            let mut in_turn: Vec<_> = of_endp.iter().map(|s| (s.deadline, s.age)).collect();
+            in_turn.sort();
+            let too_many = in_turn.len().saturating_sub(self.endpoint_limit);
+            for (_, age) in in_turn.drain(..too_many) {
+                self.end(endp, age, true);
+            }
         }
         age
     }
 
-    fn of_endp<'a>(&'a self, endp: &'a str) -> impl Iterator<Item = &'a Session> {
-        self.sessions.iter().filter(move |s| s.endp == endp)
-    }
-
-    /// Lets one of the sessions die whose other side is known; the other side.
-    pub fn end_one<T>(&mut self, which: usize, other: impl Fn(u64) -> Option<T>) -> Option<T> {
-        let count = self.sessions.len().max(1);
-        let session = self.sessions.get_mut(which % count)?;
-        let other = other(session.age).filter(|_| !session.dead)?;
-        session.dead = true;
-        Some(other)
-    }
-
     pub fn find_endp(&mut self, endp: &str, now: u64) -> Option<Session> {
-        while let Some(at) = self.sessions.iter().position(|s| s.endp == endp) {
-            let session = self.sessions.remove(at);
+        self.take(endp, now, &mut { CLOSE_MOST })
+    }
+
+    /// The first session that is good. Those before it end, up to `most`.
+    fn take(&mut self, endp: &str, now: u64, most: &mut usize) -> Option<Session> {
+        while *most > 0 {
+            let session = self.sessions.get(endp)?.first()?.clone();
             if session.deadline > now && !session.dead {
+                remove(&mut self.sessions, endp, |s| s.age == session.age);
                 return Some(session);
             }
             let late = session.deadline <= now;
             self.dead_count += u64::from(!late);
-            self.ended.push((session.age, late));
+            self.end(endp, session.age, late);
+            *most -= 1;
         }
         None
     }
 
     pub fn give_back(&mut self, session: Session) {
-        self.sessions.push(session);
-        self.sessions.sort_by_key(|s| s.age);
+        let of_endp = self.sessions.entry(session.endp.clone()).or_default();
+        of_endp.push(session);
+        of_endp.sort_by_key(|s| s.age);
+    }
+
+    /// The other side of a session speaks or hangs up; false when it is not
+    /// here, or has done so before.
+    pub fn die(&mut self, age: u64) -> bool {
+        let mut all = self.sessions.values_mut().flatten();
+        let session = all.find(|s| s.age == age && !s.dead);
+        session.map(|s| s.dead = true).is_some()
     }
 
     pub fn save_dest(&mut self, deadline: u64, dest: &str, prop: &str, endp: &str) {
         let renewed = self.tick();
-        let same = |b: &&mut Binding| b.dest == dest && b.endp == endp && b.prop == prop;
-        if let Some(binding) = self.bindings.iter_mut().find(same) {
+        let of_dest = self.bindings.entry(dest.into()).or_default();
+        let same = |b: &&mut Binding| b.endp == endp && b.prop == prop;
+        if let Some(binding) = of_dest.iter_mut().find(same) {
             (binding.deadline, binding.renewed) = (deadline, renewed);
             return;
         }
-        let (dest, endp, prop) = (dest.into(), endp.into(), prop.into());
-        self.bindings.push(Binding {
+        of_dest.push(Binding {
             age: renewed,
             renewed,
             deadline,
-            dest,
-            endp,
-            prop,
+            dest: dest.into(),
+            endp: endp.into(),
+            prop: prop.into(),
         });
     }
 
     pub fn find_dest(&mut self, dest: &str, now: u64) -> Option<(Session, String)> {
-        let bindings = self.bindings.clone();
-        for binding in bindings
-            .iter()
-            .filter(|b| b.dest == dest && b.deadline > now)
-        {
-            let holds = |s: &Session| s.endp == binding.endp && s.deadline > now;
-            if self.sessions.iter().any(holds) {
-                if let Some(session) = self.find_endp(&binding.endp, now) {
+        let mut most = CLOSE_MOST;
+        let bindings = self.bindings.get(dest)?.clone();
+        for binding in bindings.iter().filter(|b| b.deadline > now) {
+            let holds = |of_endp: &Vec<Session>| of_endp.iter().any(|s| s.deadline > now);
+            if self.sessions.get(&binding.endp).is_some_and(holds) {
+                if let Some(session) = self.take(&binding.endp, now, &mut most) {
                     return Some((session, binding.prop.clone()));
                 }
             }
@@ -136,46 +149,48 @@ impl Naive {
     /// What ends first ends first; of two at the same time, sessions, then
     /// what was saved first.
     pub fn expire(&mut self, now: u64, most: usize) {
-        for _ in 0..most {
-            let session = self.sessions.iter().map(|s| (s.deadline, 0, s.age)).min();
-            let binding = self
-                .bindings
-                .iter()
-                .map(|b| (b.deadline, 1, b.renewed))
-                .min();
-            match session.into_iter().chain(binding).min() {
-                Some((deadline, 0, age)) if deadline <= now => {
-                    self.end(age);
-                }
-                Some((deadline, _, renewed)) if deadline <= now => {
-                    self.bindings.retain(|b| b.renewed != renewed);
-                }
-                _ => return,
+        let sessions = self.sessions.values().flatten();
+        let sessions = sessions.filter(|s| s.deadline <= now);
+        let sessions = sessions.map(|s| (s.deadline, 0, s.age, &s.endp));
+        let bindings = self.bindings.values().flatten();
+        let bindings = bindings.filter(|b| b.deadline <= now);
+        let bindings = bindings.map(|b| (b.deadline, 1, b.renewed, &b.dest));
+        let mut due: Vec<_> = sessions.chain(bindings).collect();
+        due.sort();
+        let due = due.into_iter().take(most);
+        let due: Vec<_> = due
+            .map(|(_, kind, at, name)| (kind, at, name.clone()))
+            .collect();
+        for (kind, at, name) in due {
+            match kind {
+                0 => self.end(&name, at, true),
+                _ => remove(&mut self.bindings, &name, |b| b.renewed == at),
             }
         }
     }
 
     pub fn next_deadline(&self) -> Option<u64> {
-        let bindings = self.bindings.iter().map(|b| b.deadline);
-        self.sessions
-            .iter()
-            .map(|s| s.deadline)
-            .chain(bindings)
-            .min()
+        let sessions = self.sessions.values().flatten().map(|s| s.deadline);
+        let bindings = self.bindings.values().flatten().map(|b| b.deadline);
+        sessions.chain(bindings).min()
     }
 
     pub fn drop_nearest_session(&mut self) -> bool {
-        let nearest = self.sessions.iter().map(|s| (s.deadline, s.age)).min();
-        nearest.inspect(|&(_, age)| self.end(age)).is_some()
+        let all = self.sessions.values().flatten();
+        let nearest = all.map(|s| (s.deadline, s.age, &s.endp)).min();
+        let nearest = nearest.map(|(_, age, endp)| (age, endp.clone()));
+        nearest
+            .map(|(age, endp)| self.end(&endp, age, true))
+            .is_some()
     }
 
     pub fn close_all(&mut self) {
         while self.drop_nearest_session() {}
     }
 
-    fn end(&mut self, age: u64) {
-        self.sessions.retain(|s| s.age != age);
-        self.ended.push((age, true));
+    fn end(&mut self, endp: &str, age: u64, told: bool) {
+        remove(&mut self.sessions, endp, |s| s.age == age);
+        self.ended.push((age, told));
     }
 
     /// The ages of sessions that were closed since this was asked last, and
@@ -188,30 +203,40 @@ impl Naive {
         std::mem::take(&mut self.dead_count)
     }
 
-    /// Destinations, endpoints, sessions; and whether `dest` has more bindings
-    /// than there are endpoints.
+    /// Destinations, endpoints, sessions.
     pub fn size(&self) -> (usize, usize, usize) {
-        let endps = self.sessions.iter().map(|s| &s.endp);
-        let dests = self.bindings.iter().map(|b| &b.dest);
-        (distinct(dests), distinct(endps), self.sessions.len())
+        let sessions = self.sessions.values().map(Vec::len).sum();
+        (self.bindings.len(), self.sessions.len(), sessions)
     }
 
     pub fn bindings_of(&self, dest: &str) -> usize {
-        self.bindings.iter().filter(|b| b.dest == dest).count()
+        self.bindings.get(dest).map_or(0, Vec::len)
     }
 
-    pub fn fds(&self) -> Vec<i32> {
-        let mut fds: Vec<i32> = self.sessions.iter().map(|s| s.fd).collect();
-        fds.sort();
-        fds
+    pub fn bindings(&self) -> usize {
+        self.bindings.values().map(Vec::len).sum()
+    }
+
+    pub fn fds(&self) -> impl Iterator<Item = i32> + '_ {
+        self.sessions.values().flatten().map(|s| s.fd)
     }
 
     /// In the order of their ages, which the lists always have.
     pub fn is_sound(&self) -> bool {
-        self.sessions.is_sorted_by_key(|s| s.age) && self.bindings.is_sorted_by_key(|b| b.age)
+        let mut sessions = self.sessions.values();
+        let mut bindings = self.bindings.values();
+        sessions.all(|list| !list.is_empty() && list.is_sorted_by_key(|s| s.age))
+            && bindings.all(|list| !list.is_empty() && list.is_sorted_by_key(|b| b.age))
     }
 }
 
-fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> usize {
-    names.collect::<std::collections::BTreeSet<_>>().len()
+/// Removes one thing of a name, and the name with its last.
+fn remove<T>(lists: &mut BTreeMap<String, Vec<T>>, name: &str, is_it: impl Fn(&T) -> bool) {
+    let list = lists.get_mut(name).expect("a name in use");
+    let before = list.len();
+    list.retain(|thing| !is_it(thing));
+    assert_eq!(list.len() + 1, before, "one thing is removed");
+    if list.is_empty() {
+        lists.remove(name);
+    }
 }
