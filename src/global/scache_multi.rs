@@ -27,6 +27,7 @@ mod session;
 pub use session::Session;
 
 use crate::msg_info;
+use crate::util::heap::{self, Ebb};
 use crate::util::msg::msg_verbose;
 use crate::util::names::{NameId, Names};
 use crate::util::printable::printable;
@@ -46,18 +47,17 @@ pub struct ScacheSize {
 }
 
 /// The cache. The original's `SCACHE_MULTI`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ScacheMulti {
     /// What a session is sent before it is closed.
     farewell: Vec<u8>,
     /// How many sessions an endpoint may have, if not 0.
     endpoint_limit: usize,
-    names: Names,
-    endps: Vec<Endpoint>,
+    names: Names<Uses>,
+    /// The endpoints that have sessions.
     live: Vec<NameId>,
     sessions: Slab<Session>,
     session_timers: TimerQueue<u32>,
-    dests: Vec<Ring>,
     dest_count: usize,
     bindings: Slab<Binding>,
     binding_index: BTreeMap<BindingKey, u32>,
@@ -65,13 +65,19 @@ pub struct ScacheMulti {
     binding_order: BTreeMap<(NameId, NameId, u64), u32>,
     binding_timers: TimerQueue<u32>,
     dead_count: u64,
+    /// For the memory of many sessions and bindings that have ended.
+    ebb: Ebb,
 }
 
-/// The sessions of one endpoint, and its place among the live ones.
-#[derive(Clone, Copy, Debug, Default)]
-struct Endpoint {
+/// What there is under one name.
+#[derive(Debug, Default)]
+struct Uses {
+    /// The sessions of this endpoint.
     sessions: Ring,
+    /// Its place in [`ScacheMulti::live`], if it has any.
     live_place: usize,
+    /// The bindings of this destination.
+    bindings: Ring,
 }
 
 /// A destination name bound to an endpoint name. The original's
@@ -103,6 +109,9 @@ impl RingMember for Binding {
 /// How many sessions are closed by one lookup at most.
 const CLOSE_MOST: usize = 100;
 
+/// After so many sessions and bindings have ended their memory is given back.
+const CROWD: usize = 4_000;
+
 impl ScacheMulti {
     /// A cache whose sessions are sent this line before they are closed, unless
     /// it is empty. After a session was saved its endpoint has no more than
@@ -112,7 +121,17 @@ impl ScacheMulti {
         ScacheMulti {
             farewell: [farewell, end].concat(),
             endpoint_limit,
-            ..ScacheMulti::default()
+            names: Names::default(),
+            live: Vec::new(),
+            sessions: Slab::default(),
+            session_timers: TimerQueue::default(),
+            dest_count: 0,
+            bindings: Slab::default(),
+            binding_index: BTreeMap::new(),
+            binding_order: BTreeMap::new(),
+            binding_timers: TimerQueue::default(),
+            dead_count: 0,
+            ebb: Ebb::new(CROWD),
         }
     }
 
@@ -131,7 +150,7 @@ impl ScacheMulti {
             let (label, prop, fd) = (printable(label), printable(prop), fd.as_raw_fd());
             msg_info!("scache_multi_save_endp: endp_label={label} -> endp_prop={prop} fd={fd}");
         }
-        let endp = self.hold_name(label);
+        let endp = self.names.hold(label);
         let number = self.sessions.next_number();
         let timer = self.session_timers.request(now + ttl, number);
         self.sessions.insert(Session {
@@ -175,13 +194,13 @@ impl ScacheMulti {
 
     /// Closes our side of a session that has changed hands.
     pub fn give_away(&mut self, session: Session) {
-        self.release_name(session.endp);
+        self.names.release(session.endp);
     }
 
     /// The same when the new owner has not confirmed that: it may be gone, and
     /// ours the last side.
     pub fn leave_behind(&mut self, session: Session) {
-        self.release_name(session.endp);
+        self.names.release(session.endp);
         session.close(b"");
     }
 
@@ -196,9 +215,9 @@ impl ScacheMulti {
         now: Instant,
     ) {
         let key = BindingKey {
-            dest: self.hold_name(dest_label),
-            endp: self.hold_name(endp_label),
-            prop: self.hold_name(dest_prop),
+            dest: self.names.hold(dest_label),
+            endp: self.names.hold(endp_label),
+            prop: self.names.hold(dest_prop),
         };
         let known = self.binding_index.get(&key).copied();
         if msg_verbose() > 0 {
@@ -228,7 +247,7 @@ impl ScacheMulti {
         let Some(dest) = self
             .names
             .find(dest_label)
-            .filter(|&dest| !self.dest(dest).is_empty())
+            .filter(|&dest| !self.names[dest].bindings.is_empty())
         else {
             if msg_verbose() > 0 {
                 let label = printable(dest_label);
@@ -256,6 +275,7 @@ impl ScacheMulti {
     /// Ends up to `most` sessions and bindings whose time is over at `now`;
     /// [`ScacheMulti::next_deadline`] says whether there are more.
     pub fn expire(&mut self, now: Instant, most: usize) {
+        self.ebb.note(self.sessions.len() + self.bindings.len());
         for _ in 0..most {
             let session = self.session_timers.first_deadline();
             let binding = self.binding_timers.first_deadline();
@@ -291,7 +311,7 @@ impl ScacheMulti {
     /// Closes all sessions: the process ends.
     pub fn close_all(&mut self) {
         while let Some(session) = self.remove_first_session() {
-            self.release_name(session.endp);
+            self.names.release(session.endp);
             session.close(&self.farewell);
         }
     }
@@ -312,13 +332,7 @@ impl ScacheMulti {
     }
 
     fn enforce_endpoint_limit(&mut self, endp: NameId) {
-        let count = |cache: &Self| {
-            cache
-                .endps
-                .get(endp as usize)
-                .map_or(0, |e| e.sessions.len())
-        };
-        while self.endpoint_limit > 0 && count(self) > self.endpoint_limit {
+        while self.endpoint_limit > 0 && self.names[endp].sessions.len() > self.endpoint_limit {
             let nearest = self
                 .sessions_of(endp)
                 .min_by_key(|&number| self.sessions[number].timer);
@@ -332,7 +346,7 @@ impl ScacheMulti {
     /// before it, up to `most`, which it counts down.
     fn take_session(&mut self, endp: NameId, now: Instant, most: &mut usize) -> Option<Session> {
         while *most > 0 {
-            let number = self.endps.get(endp as usize)?.sessions.first()?;
+            let number = self.names.get(endp)?.sessions.first()?;
             let session = self.remove_session(number)?;
             let label = self.names.text(endp);
             if session.timer.deadline() <= now {
@@ -340,7 +354,7 @@ impl ScacheMulti {
             } else if session.is_dead() {
                 session.log("scache_multi_find_endp: dead", label);
                 self.dead_count += 1;
-                self.release_name(endp);
+                self.names.release(endp);
                 session.drop_endp(b"");
             } else {
                 session.log("scache_multi_find_endp: found", label);
@@ -359,7 +373,7 @@ impl ScacheMulti {
     }
 
     fn drop_session(&mut self, session: Session) {
-        self.release_name(session.endp);
+        self.names.release(session.endp);
         session.drop_endp(&self.farewell);
     }
 
@@ -379,9 +393,9 @@ impl ScacheMulti {
     /// at the end when it is new, near the beginning when it was given back.
     fn link_session(&mut self, number: u32) {
         let Session { endp, timer, .. } = self.sessions[number];
-        let mut ring = self.endps[endp as usize].sessions;
+        let mut ring = self.names[endp].sessions;
         if ring.is_empty() {
-            self.endps[endp as usize].live_place = self.live.len();
+            self.names[endp].live_place = self.live.len();
             self.live.push(endp);
         }
         let is_older = |member: &u32| self.sessions[*member].timer.serial() < timer.serial();
@@ -392,23 +406,22 @@ impl ScacheMulti {
                 .last()
         });
         ring.insert_after(&mut self.sessions, pred, number);
-        self.endps[endp as usize].sessions = ring;
+        self.names[endp].sessions = ring;
     }
 
     fn unlink_session(&mut self, number: u32) {
         let endp = self.sessions[number].endp;
-        let Endpoint {
-            sessions,
-            live_place,
-        } = &mut self.endps[endp as usize];
-        sessions.detach(&mut self.sessions, number);
-        if sessions.is_empty() {
-            let place = *live_place;
-            self.live.swap_remove(place);
-            if let Some(&moved) = self.live.get(place) {
-                self.endps[moved as usize].live_place = place;
-            }
+        let uses = &mut self.names[endp];
+        uses.sessions.detach(&mut self.sessions, number);
+        if !uses.sessions.is_empty() {
+            return;
         }
+        let place = uses.live_place;
+        self.live.swap_remove(place);
+        if let Some(&moved) = self.live.get(place) {
+            self.names[moved].live_place = place;
+        }
+        heap::shrink(&mut self.live);
     }
 
     fn add_binding(&mut self, key: BindingKey, deadline: Instant) {
@@ -424,7 +437,7 @@ impl ScacheMulti {
         self.binding_index.insert(key, number);
         self.binding_order
             .insert((key.dest, key.endp, order), number);
-        let ring = &mut self.dests[key.dest as usize];
+        let ring = &mut self.names[key.dest].bindings;
         if ring.is_empty() {
             self.dest_count += 1;
         }
@@ -442,7 +455,7 @@ impl ScacheMulti {
             let (prop, label) = (printable(prop), printable(label));
             msg_info!("scache_multi_drop_dest: dest_prop={prop} endp_label={label}");
         }
-        let ring = &mut self.dests[key.dest as usize];
+        let ring = &mut self.names[key.dest].bindings;
         ring.detach(&mut self.bindings, number);
         if ring.is_empty() {
             self.dest_count -= 1;
@@ -460,7 +473,7 @@ impl ScacheMulti {
     /// fewer.
     fn first_live_binding(&self, dest: NameId, now: Instant) -> Option<u32> {
         let is_on = |number: &u32| self.bindings[*number].timer.deadline() > now;
-        if self.live.len() < self.dest(dest).len() {
+        if self.live.len() < self.names[dest].bindings.len() {
             let live = self.live.iter();
             let live = live.filter(|&&endp| self.has_session(endp, now));
             let first = live.filter_map(|&endp| self.bindings_between(dest, endp).find(is_on));
@@ -480,12 +493,12 @@ impl ScacheMulti {
 
     fn sessions_of(&self, endp: NameId) -> impl Iterator<Item = u32> + '_ {
         let succ = |&number: &u32| Ring::succ(&self.sessions, number);
-        std::iter::successors(self.endps[endp as usize].sessions.first(), succ)
+        std::iter::successors(self.names[endp].sessions.first(), succ)
     }
 
     fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {
         let succ = |&number: &u32| Ring::succ(&self.bindings, number);
-        std::iter::successors(self.dest(dest).first(), succ)
+        std::iter::successors(self.names[dest].bindings.first(), succ)
     }
 
     fn bindings_between(&self, dest: NameId, endp: NameId) -> impl Iterator<Item = u32> + '_ {
@@ -493,32 +506,9 @@ impl ScacheMulti {
         self.binding_order.range(range).map(|(_, &number)| number)
     }
 
-    fn dest(&self, dest: NameId) -> Ring {
-        self.dests.get(dest as usize).copied().unwrap_or_default()
-    }
-
-    /// Holds a name and makes room for what is kept under its number.
-    fn hold_name(&mut self, text: &[u8]) -> NameId {
-        let name = self.names.hold(text);
-        let room = name as usize + 1;
-        if self.endps.len() < room {
-            self.endps.resize_with(room, Endpoint::default);
-            self.dests.resize_with(room, Ring::default);
-        }
-        name
-    }
-
-    fn release_name(&mut self, name: NameId) {
-        self.names.release(name);
-        if self.names.is_empty() && self.endps.len() > 1024 {
-            // The crowd has gone: no need to keep room for it.
-            (self.endps, self.dests, self.live) = Default::default();
-        }
-    }
-
     fn release_names(&mut self, key: BindingKey) {
         for name in [key.dest, key.endp, key.prop] {
-            self.release_name(name);
+            self.names.release(name);
         }
     }
 

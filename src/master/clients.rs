@@ -19,7 +19,7 @@ use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
 use super::tag::Tag;
 use crate::util::event::Events;
-use crate::util::heap;
+use crate::util::heap::Ebb;
 use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::poller::Interest;
@@ -64,8 +64,8 @@ pub struct Clients<S: MultiService> {
     sigterm: SignalPipe,
     door: Door,
     clients: Slab<Client<S::Client>>,
-    /// How many there were at most since memory was given back.
-    most_clients: usize,
+    /// For the memory of a crowd that has left.
+    ebb: Ebb,
     room: Room,
     /// Those that can go on, in the order of their turns.
     ready: VecDeque<u32>,
@@ -125,7 +125,7 @@ impl<S: MultiService> Clients<S> {
             sigterm,
             door,
             clients: Slab::default(),
-            most_clients: 0,
+            ebb: Ebb::new(CROWD),
             room: Room::default(),
             ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
@@ -418,10 +418,7 @@ impl<S: MultiService> Clients<S> {
             self.timeouts.cancel(timer);
         }
         self.service.disconnected(client.state);
-        if self.most_clients > CROWD && self.clients.len() < self.most_clients / 4 {
-            self.most_clients = self.clients.len();
-            heap::give_back();
-        }
+        self.ebb.note(self.clients.len());
         if self.clients.is_empty() && !self.ending {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }

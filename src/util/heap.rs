@@ -6,22 +6,56 @@
 const OWN_MEMORY: libc::c_int = 32 * 1024;
 
 /// Prepares for a long life in which much is needed now and then. Otherwise the
-/// allocator learns from the first large thing to keep those to come.
+/// allocator learns from the first large thing to keep those to come, and joins
+/// small things that were freed all at once, which takes long.
 pub fn set_up() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt() only sets a limit, which is used from the next
     // allocation on.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MEMORY);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
 }
 
-/// Gives back what the allocator keeps for later. Takes a while: for the time
-/// after a crowd, not for every day.
-pub fn give_back() {
+/// How many things there were, to know when many have gone.
+#[derive(Debug)]
+pub struct Ebb {
+    step: usize,
+    most: usize,
+}
+
+impl Ebb {
+    /// So many are a reason to give their memory back: few enough for that to be
+    /// done in a moment, and too many for every day.
+    pub fn new(step: usize) -> Ebb {
+        Ebb { step, most: 0 }
+    }
+
+    /// Notes how many there are now, and gives memory back after every so many
+    /// that have gone.
+    pub fn note(&mut self, count: usize) {
+        self.most = self.most.max(count);
+        if self.most - count >= self.step {
+            self.most = count;
+            give_back();
+        }
+    }
+}
+
+/// Gives back what the allocator keeps for later.
+fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim() changes nothing that is in use.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Gives back what a vector has too much room, when less than a quarter of it is
+/// in use.
+pub fn shrink<T>(vector: &mut Vec<T>) {
+    if vector.len() + 1 < vector.capacity() / 4 {
+        vector.shrink_to(2 * vector.len());
     }
 }

@@ -1,47 +1,77 @@
-//! `names`: each byte string once, under a small number.
+//! `names`: each byte string once, under a small number, with what is known
+//! of it.
 //!
 //! For names that are met again and again. A name stays as long as somebody
-//! holds it.
+//! holds it. They are found by a hash table that grows and shrinks by one list
+//! at a time (linear hashing), so that nobody waits for all of them to be moved.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
 
+use super::heap;
+use super::mymalloc::may_fail;
 use super::slab::Slab;
 
 /// The number of a name.
 pub type NameId = u32;
 
-/// The names that are held.
-#[derive(Debug, Default)]
-pub struct Names {
-    numbers: HashMap<Rc<[u8]>, NameId>,
-    names: Slab<Name>,
+const NONE: NameId = NameId::MAX;
+
+/// The names that are held, and a `T` for each of them.
+#[derive(Debug)]
+pub struct Names<T> {
+    /// The first name of each list.
+    lists: Vec<NameId>,
+    names: Slab<Name<T>>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct Name {
-    text: Rc<[u8]>,
+struct Name<T> {
+    text: Box<[u8]>,
+    hash: u64,
+    /// The next name of its list.
+    next: NameId,
     holders: u32,
+    known: T,
 }
 
-impl Names {
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Names {
+            lists: vec![NONE],
+            names: Slab::default(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<T: Default> Names<T> {
     /// The number of a name that somebody holds.
     pub fn find(&self, text: &[u8]) -> Option<NameId> {
-        self.numbers.get(text).copied()
+        self.find_hashed(text, self.hasher.hash_one(text))
     }
 
-    /// Holds a name once more, and says its number.
+    /// Holds a name once more, and says its number. Nothing is known yet of one
+    /// that is new.
     pub fn hold(&mut self, text: &[u8]) -> NameId {
-        if let Some(id) = self.find(text) {
+        let hash = self.hasher.hash_one(text);
+        if let Some(id) = self.find_hashed(text, hash) {
             self.names[id].holders += 1;
             return id;
         }
-        let text: Rc<[u8]> = text.into();
+        if self.names.len() >= self.lists.len() {
+            self.add_list();
+        }
         let id = self.names.insert(Name {
-            text: Rc::clone(&text),
+            text: text.into(),
+            hash,
+            next: NONE,
             holders: 1,
+            known: T::default(),
         });
-        self.numbers.insert(text, id);
+        self.link(id);
         id
     }
 
@@ -52,11 +82,16 @@ impl Names {
         if name.holders > 0 {
             return;
         }
-        self.numbers.remove(&name.text);
+        self.unlink(id);
         self.names.remove(id);
-        if self.names.is_empty() && self.numbers.capacity() > 1024 {
-            self.numbers.shrink_to_fit();
+        while self.names.len() < self.lists.len() / 2 {
+            self.remove_list();
         }
+    }
+
+    /// What is known of a name, if somebody holds it.
+    pub fn get(&self, id: NameId) -> Option<&T> {
+        Some(&self.names.get(id)?.known)
     }
 
     /// The text of a name.
@@ -64,9 +99,89 @@ impl Names {
         &self.names[id].text
     }
 
-    /// Whether none is held.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+    fn find_hashed(&self, text: &[u8], hash: u64) -> Option<NameId> {
+        let mut id = self.lists[self.list_of(hash)];
+        while id != NONE {
+            let name = &self.names[id];
+            if name.hash == hash && *name.text == *text {
+                return Some(id);
+            }
+            id = name.next;
+        }
+        None
+    }
+
+    /// In which list a name is. Those that a longer table would have in a list
+    /// of its own are in the one from which that will be split.
+    fn list_of(&self, hash: u64) -> usize {
+        let size = self.lists.len().next_power_of_two();
+        let list = hash as usize & (size - 1);
+        if list < self.lists.len() {
+            list
+        } else {
+            list - size / 2
+        }
+    }
+
+    fn link(&mut self, id: NameId) {
+        let list = self.list_of(self.names[id].hash);
+        self.names[id].next = std::mem::replace(&mut self.lists[list], id);
+    }
+
+    fn unlink(&mut self, id: NameId) {
+        let Name { hash, next, .. } = self.names[id];
+        let list = self.list_of(hash);
+        if self.lists[list] == id {
+            self.lists[list] = next;
+            return;
+        }
+        let mut pred = self.lists[list];
+        while self.names[pred].next != id {
+            pred = self.names[pred].next;
+        }
+        self.names[pred].next = next;
+    }
+
+    /// Splits a list, if there is memory. (Without it lists only get longer.)
+    fn add_list(&mut self) {
+        if may_fail(|| self.lists.try_reserve(1)).is_err() {
+            return;
+        }
+        let list = self.lists.len();
+        self.lists.push(NONE);
+        let moved = std::mem::replace(&mut self.lists[list - (1 << list.ilog2())], NONE);
+        self.link_all(moved);
+    }
+
+    /// Joins the last list to the one from which it was split.
+    fn remove_list(&mut self) {
+        if let Some(moved) = self.lists.pop() {
+            self.link_all(moved);
+        }
+        heap::shrink(&mut self.lists);
+    }
+
+    fn link_all(&mut self, first: NameId) {
+        let mut id = first;
+        while id != NONE {
+            let next = self.names[id].next;
+            self.link(id);
+            id = next;
+        }
+    }
+}
+
+impl<T> Index<NameId> for Names<T> {
+    type Output = T;
+
+    fn index(&self, id: NameId) -> &T {
+        &self.names[id].known
+    }
+}
+
+impl<T> IndexMut<NameId> for Names<T> {
+    fn index_mut(&mut self, id: NameId) -> &mut T {
+        &mut self.names[id].known
     }
 }
 
@@ -76,14 +191,39 @@ mod tests {
 
     #[test]
     fn a_name_stays_until_its_last_holder_releases_it() {
-        let mut names = Names::default();
+        let mut names = Names::<u8>::default();
         let id = names.hold(b"a");
+        names[id] = 7;
         assert_eq!(names.hold(b"a"), id);
         assert_ne!(names.hold(b""), id);
         names.release(id);
         assert_eq!((names.find(b"a"), names.text(id)), (Some(id), &b"a"[..]));
+        assert_eq!(names[id], 7);
         names.release(id);
-        assert_eq!(names.find(b"a"), None);
-        assert!(names.find(b"").is_some() && !names.is_empty());
+        assert_eq!((names.find(b"a"), names.get(id)), (None, None));
+        assert!(names.find(b"").is_some());
+        let again = names.hold(b"a");
+        assert_eq!((again, names[again]), (id, 0));
+    }
+
+    #[test]
+    fn each_name_is_found_while_others_come_and_go() {
+        let mut names = Names::<()>::default();
+        let text = |number: usize| number.to_string().into_bytes();
+        let ids: Vec<NameId> = (0..5000).map(|number| names.hold(&text(number))).collect();
+        let mut most = names.lists.len();
+        assert_eq!(most, 5000);
+        // 7 and 5000 have no divisor in common.
+        for gone in (0..5000).map(|step| step * 7 % 5000) {
+            assert_eq!(names.find(&text(gone)), Some(ids[gone]));
+            names.release(ids[gone]);
+            assert_eq!(names.find(&text(gone)), None);
+            let other = (gone + 7) % 5000;
+            let found = names.find(&text(other));
+            assert_eq!(found, (other != 0).then_some(ids[other]));
+            assert!(names.lists.len() <= most);
+            most = names.lists.len();
+        }
+        assert!(names.lists.capacity() < 16);
     }
 }

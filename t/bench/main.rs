@@ -8,11 +8,15 @@
 //!
 //!     cargo bench --bench bench -- [quick] [A [B]]
 //!
+//! `growth COUNT [A]` says how long a client waits while so many bindings come
+//! and go.
+//!
 //! For `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of these kinds
 //! in a row, COUNT times, and lets the daemon end.
 
 mod contestant;
 mod floor;
+mod growth;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod lifetime;
@@ -21,7 +25,7 @@ mod rounds;
 mod table;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use contestant::Contestant;
 use load::{names, Kind, Script};
@@ -40,7 +44,13 @@ fn main() -> io::Result<()> {
     let words: Vec<&str> = words.filter(|word| *word != "--bench").collect();
     match words[..] {
         ["floor", ..] => floor::main(),
-        ["drive", program, count, ref kinds @ ..] => drive(program, count, kinds),
+        ["growth", count, ref program @ ..] => {
+            let program = program
+                .first()
+                .map_or_else(harness::master::binary, PathBuf::from);
+            growth::watch(&Contestant::new("", &program), number(count)?)
+        }
+        ["drive", program, count, ref kinds @ ..] => drive(program, number(count)?, kinds),
         _ => compare(&words),
     }
 }
@@ -75,8 +85,11 @@ fn name_of(path: &str) -> String {
     }
 }
 
-fn drive(program: &str, count: &str, kinds: &[&str]) -> io::Result<()> {
-    let count: usize = count.parse().map_err(io::Error::other)?;
+fn number(word: &str) -> io::Result<usize> {
+    word.parse().map_err(io::Error::other)
+}
+
+fn drive(program: &str, count: usize, kinds: &[&str]) -> io::Result<()> {
     let kind = |word: &&str| match *word {
         "miss" => Ok(Kind::Miss),
         "save_endp" => Ok(Kind::Save),

@@ -240,14 +240,14 @@ impl Bench {
             &self.names(None),
         );
         let mut running = self.start()?;
-        let columns = self.some_rounds(self.rounds / 3, &mut running, |one| {
-            Ok(Sample::one(one.expire(sessions)?))
-        })?;
+        let columns =
+            self.some_rounds(self.rounds / 3, &mut running, |one| one.expire(sessions))?;
         line(
             &format!("  while {sessions} sessions end"),
             &columns,
             |sample| sample.wall,
         );
+        line("    CPU of the daemon", &columns, |sample| sample.cpu);
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl<S: MultiService> Clients<S> {
             timer: None,
             state: S::Client::default(),
         });
-        self.most_clients = self.most_clients.max(self.clients.len());
+        self.ebb.note(self.clients.len());
         self.idle_deadline = None;
     }
 
