@@ -19,6 +19,8 @@ use crate::msg_warn;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
+use crate::util::held_socket::close_at_once;
+use crate::util::mymalloc::{reserve, NO_MEMORY};
 use crate::util::open_limit::can_open;
 use crate::util::printable::printable;
 use crate::util::stream::{is_temporary, Stream};
@@ -183,6 +185,10 @@ impl Scache {
             self.ran_out = self.make_room_for_one(stream);
         }
         let reason = match unix_recv_fd(stream.as_fd()) {
+            Ok(Some(fd)) if !reserve() => {
+                close_at_once(fd);
+                return Some(self.receive_failed(stream, NO_MEMORY));
+            }
             Ok(Some(fd)) => {
                 let (label, prop) = (scan.str(stream, 1), scan.str(stream, 2));
                 let ttl = self.ttl(scan);
@@ -260,6 +266,11 @@ impl Scache {
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
             msg_warn!("scache_save_dest_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD)]);
+            return Some(State::Request);
+        }
+        if !reserve() {
+            msg_warn!("scache_save_dest_service: unable to save binding: {NO_MEMORY}");
+            attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
             return Some(State::Request);
         }
         let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));

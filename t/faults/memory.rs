@@ -1,8 +1,10 @@
 //! What happens when there is no memory.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::client::list;
+use crate::harness::daemon::Daemon;
 use crate::harness::postlogd::Postlogd;
 use crate::harness::sys;
 use crate::help::*;
@@ -10,60 +12,89 @@ use crate::help::*;
 /// So much more memory the daemon may have, in bytes.
 const ROOM: u64 = 4 << 20;
 
-/// Enough of these need more.
+/// More of these than there can be in that.
 const BINDINGS: usize = 100_000;
 
+/// Its main.cf has a value that needs more than it may have.
 #[test]
 fn when_there_is_no_memory_the_last_line_of_the_log_says_so() {
-    // Only its own user may limit it, or who may do anything.
+    let value = format!("x = {}", "y".repeat(16 << 20));
     let setup = setup()
-        .line("scache unix - n n - 1 scache")
-        .main_cf("maillog_file = /var/log/mail.log");
+        .main_cf("maillog_file = /var/log/mail.log")
+        .main_cf(&value);
     let directory = setup.prepare().expect("a directory");
     let postlogd = Postlogd::bind(directory.path(), "postlog");
+    let limited = directory.path().join("limited");
+    let script = format!(
+        "ulimit -v 32768; exec '{}' \"$@\"",
+        env!("CARGO_BIN_EXE_scache")
+    );
+    fs::write(&limited, format!("#!/bin/sh\n{script}\n")).expect("write");
+    fs::set_permissions(&limited, Permissions::from_mode(0o755)).expect("chmod");
+    let setup = setup.binary(&limited);
     let daemon = setup.start_in(directory).expect("start");
     let pid = daemon.pid();
-    let mut client = connect(&daemon);
-    answers(&mut client);
-    let pages = fs::read_to_string(daemon.proc("statm")).expect("/proc");
-    let pages = pages.split(' ').next().expect("the size");
-    let size = 4096 * pages.parse::<u64>().expect("a number");
-    sys::limit_memory(pid, size + ROOM).expect("prlimit");
-    for number in 0..BINDINGS {
-        let request =
-            format!("request=save_dest ttl=900 label=name-{number} property=p label=endpoint .");
-        if client.send_list(&request).is_err() || client.receive_list().is_err() {
-            break;
-        }
-    }
     let ended = daemon.wait().expect("to have ended");
     assert_eq!(ended.status_text(), "exit 1");
-    let last = ended.log.last().expect("a line").as_str();
-    let (task, text) = last.split_once(": ").expect("a line");
-    assert_eq!(task, "postfix/scache");
-    let (function, size) = text
-        .strip_prefix("fatal: ")
-        .and_then(|text| text.strip_suffix(" bytes: Cannot allocate memory"))
-        .and_then(|text| text.split_once(": insufficient memory for "))
-        .unwrap_or_else(|| panic!("something else: {last}"));
-    assert!(["mymalloc", "myrealloc"].contains(&function), "{last}");
-    assert!(size.parse::<usize>().is_ok(), "{last}");
     let sent = postlogd.receive(pid).text;
-    assert!(sent.ends_with(&format!("[PID]: {text}")), "{sent}");
+    let (function, size) = sent
+        .split_once("[PID]: fatal: ")
+        .and_then(|(_, text)| text.strip_suffix(" bytes: Cannot allocate memory"))
+        .and_then(|text| text.split_once(": insufficient memory for "))
+        .unwrap_or_else(|| panic!("something else: {sent}"));
+    assert!(["mymalloc", "myrealloc"].contains(&function), "{sent}");
+    assert!(size.parse::<usize>().is_ok(), "{sent}");
+}
+
+#[test]
+fn who_fills_the_memory_is_told_and_the_others_are_served() {
+    let setup = setup().line("scache unix - n n - 1 scache");
+    let daemon = setup.start().expect("start");
+    let (mut greedy, mut other) = (connect(&daemon), connect(&daemon));
+    let (ours, peer) = session();
+    assert_eq!(
+        save(&mut other, 900, "before", "p", &ours),
+        list("status=0 .")
+    );
+    limit_memory(&daemon, ROOM);
+    let mut saved = 0;
+    let refused = loop {
+        let request = format!("request=save_dest ttl=900 label=name-{saved} property=p label=x .");
+        let reply = ask(&mut greedy, &request);
+        if reply != list("status=0 .") || saved == BINDINGS {
+            break reply;
+        }
+        saved += 1;
+    };
+    assert_eq!(refused, list("status=2 ."));
+    let told = "warning: scache_save_dest_service: unable to save binding: Cannot allocate memory";
+    assert!(daemon.wait_for_log(told));
+    assert_eq!(
+        save(&mut greedy, 900, "after", "p", session().0),
+        list("status=2 .")
+    );
+    let told = "warning: scache_save_endp_service: unable to receive file descriptor: \
+                Cannot allocate memory";
+    assert!(daemon.wait_for_log(told));
+    let mut late = daemon.connect().expect("connect");
+    assert_eq!(late.receive_end().expect("to be disconnected").0, b"");
+    let told = "warning: cannot serve client fd ";
+    assert!(daemon.wait_for_log(told));
+    // What is cached is found.
+    drop(ours);
+    assert!(find(&mut other, "before").is_some());
+    closed(&peer);
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
 }
 
 #[test]
 fn a_client_whose_list_there_is_no_memory_for_is_the_only_one_to_suffer() {
-    // Only its own user may limit it, or who may do anything.
     let setup = setup().line("scache unix - n n - 1 scache");
     let daemon = setup.start().expect("start");
     let mut other = connect(&daemon);
     let mut greedy: Vec<_> = (0..10).map(|_| connect(&daemon)).collect();
     answers(&mut other);
-    let pages = fs::read_to_string(daemon.proc("statm")).expect("/proc");
-    let pages = pages.split(' ').next().expect("the size");
-    let size = 4096 * pages.parse::<u64>().expect("a number");
-    sys::limit_memory(daemon.pid(), size).expect("prlimit");
+    limit_memory(&daemon, 0);
     // They say nearly all of a list, and keep it in the daemon's memory.
     let request = list(&format!("request=find_endp label={} .", "x".repeat(60_000)));
     for client in &mut greedy {
@@ -78,4 +109,32 @@ fn a_client_whose_list_there_is_no_memory_for_is_the_only_one_to_suffer() {
         "warning: no memory for input from scache socket while reading input attribute value";
     assert!(daemon.wait_for_log(told));
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
+fn the_memory_of_many_bindings_goes_back_though_one_is_left() {
+    // They need about 18 MB.
+    const MANY: usize = 40_000;
+    const SLACK: u64 = 2500;
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let memory = || daemon.memory().expect("/proc");
+    let before = memory();
+    for number in 0..MANY {
+        let ttl = if number == MANY / 2 { 900 } else { 5 };
+        let request =
+            format!("request=save_dest ttl={ttl} label=name-{number} property=p label=x .");
+        assert_eq!(ask(&mut client, &request), list("status=0 ."));
+    }
+    wait_until("the memory goes back", || memory() <= before + SLACK);
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+/// Lets the daemon have so many bytes more than it has. Only its own user may do
+/// that, or who may do anything.
+fn limit_memory(daemon: &Daemon, more: u64) {
+    let pages = fs::read_to_string(daemon.proc("statm")).expect("/proc");
+    let pages = pages.split(' ').next().expect("the size");
+    let size = 4096 * pages.parse::<u64>().expect("a number");
+    sys::limit_memory(daemon.pid(), size + more).expect("prlimit");
 }

@@ -10,6 +10,7 @@ use super::{Client, Clients};
 use crate::master::multi_service::{MultiService, Wait};
 use crate::master::tag::Tag;
 use crate::util::msg::msg_verbose;
+use crate::util::mymalloc::{reserve, NO_MEMORY};
 use crate::util::open_limit::can_open;
 use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
@@ -56,6 +57,9 @@ impl<S: MultiService> Clients<S> {
         let fd = socket.as_raw_fd();
         if msg_verbose() > 0 {
             msg_info!("connection established fd {fd}");
+        }
+        if !reserve() {
+            return msg_warn!("cannot serve client fd {fd}: {NO_MEMORY}");
         }
         let number = self.clients.next_number();
         let enabled = socket
