@@ -431,6 +431,10 @@ impl MultiService for Scache {
         std::mem::take(&mut self.ran_out)
     }
 
+    fn status_update_time(&self) -> Duration {
+        self.params.status_update_time
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         self.cache
             .next_deadline()

@@ -111,7 +111,7 @@ impl<S: MultiService> Clients<S> {
         listeners: Vec<UnixListener>,
     ) -> io::Result<Self> {
         let events = Events::new()?;
-        let door = Door::new(listeners, &events)?;
+        let door = Door::new(listeners, service.status_update_time(), &events)?;
         events.enable_read(master.as_fd(), Tag::Master)?;
         let sigterm = SignalPipe::new(libc::SIGTERM)?;
         events.enable_read(sigterm.as_fd(), Tag::Sigterm)?;

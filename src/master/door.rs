@@ -17,6 +17,8 @@ pub(super) struct Door {
     listeners: Vec<UnixListener>,
     /// Nobody else is let in before; nothing when the door is open.
     closed_until: Option<Instant>,
+    /// How long a warning is not logged again.
+    warn_time: Duration,
     crowd_warning: Seldom,
     error_warning: Seldom,
 }
@@ -29,18 +31,21 @@ struct Seldom(Option<Instant>);
 /// gone: descriptors become free in other ways, too.
 const CLOSED_TIME: Duration = Duration::from_secs(1);
 
-/// How long a warning is not logged again.
-const WARN_TIME: Duration = Duration::from_secs(600);
-
 impl Door {
-    /// Lets clients of these sockets in.
-    pub fn new(listeners: Vec<UnixListener>, events: &Events<Tag>) -> io::Result<Door> {
+    /// Lets clients of these sockets in. A warning is logged once in
+    /// `warn_time`.
+    pub fn new(
+        listeners: Vec<UnixListener>,
+        warn_time: Duration,
+        events: &Events<Tag>,
+    ) -> io::Result<Door> {
         for (index, listener) in listeners.iter().enumerate() {
             events.enable_read(listener.as_fd(), Tag::Listener(index as u32))?;
         }
         Ok(Door {
             listeners,
             closed_until: None,
+            warn_time,
             crowd_warning: Seldom::default(),
             error_warning: Seldom::default(),
         })
@@ -67,7 +72,7 @@ impl Door {
 
     /// The same after accept(2) has failed, which is logged.
     pub fn close_after(&mut self, err: &io::Error, events: &Events<Tag>, now: Instant) {
-        if self.error_warning.is_time(now) {
+        if self.error_warning.is_time(self.warn_time, now) {
             msg_warn!("accept connection: {}, clients have to wait", strerror(err));
         }
         self.close(events, now);
@@ -75,7 +80,7 @@ impl Door {
 
     /// Logs that there are as many clients as can be had.
     pub fn warn_of_crowd(&mut self, clients: usize, now: Instant) {
-        if self.crowd_warning.is_time(now) {
+        if self.crowd_warning.is_time(self.warn_time, now) {
             msg_warn!("out of file descriptors: {clients} clients, others have to wait");
         }
     }
@@ -108,8 +113,8 @@ impl Door {
 }
 
 impl Seldom {
-    fn is_time(&mut self, now: Instant) -> bool {
-        let is_time = self.0.is_none_or(|last| last + WARN_TIME <= now);
+    fn is_time(&mut self, warn_time: Duration, now: Instant) -> bool {
+        let is_time = self.0.is_none_or(|last| last + warn_time <= now);
         if is_time {
             self.0 = Some(now);
         }

@@ -1,7 +1,7 @@
 //! What a service for many clients in one process is to the event loop that
 //! runs it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::util::stream::Stream;
 
@@ -54,6 +54,10 @@ pub trait MultiService {
     /// Whether a descriptor could not be had though some were said to be free.
     /// Asking forgets it.
     fn ran_out(&mut self) -> bool;
+
+    /// How often it says how it is used. What goes wrong all the time is not
+    /// logged more often either.
+    fn status_update_time(&self) -> Duration;
 
     /// When [`MultiService::timers`] is to be called next.
     fn next_deadline(&self) -> Option<Instant>;

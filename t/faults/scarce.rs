@@ -88,6 +88,20 @@ fn other_errors_close_the_door_for_a_while_and_end_nothing() {
 }
 
 #[test]
+fn an_error_that_stays_is_warned_of_again_when_the_statistics_are_due_again() {
+    let Some(shim) = Shim::build() else { return };
+    let setup = setup().main_cf("connection_cache_status_update_time = 1s");
+    let daemon = shim.under(setup).start().expect("start");
+    shim.fail_with(libc::ENOMEM);
+    let next = in_line(&daemon);
+    wait_until("another warning", || {
+        warnings(&daemon, "warning: accept connection: ") > 1
+    });
+    shim.fail_with(0);
+    is_let_in_and_served(next);
+}
+
+#[test]
 fn a_socket_in_trouble_does_not_keep_it_busy() {
     let daemon = setup().hung_up().start().expect("start");
     assert!(daemon.wait_for_log("accept connection: Invalid argument"));
