@@ -27,3 +27,6 @@ mod sessions;
 #[cfg(target_os = "linux")]
 #[path = "faults/shim.rs"]
 mod shim;
+#[path = "clock/shim.rs"]
+#[allow(dead_code)]
+mod stopped_clock;

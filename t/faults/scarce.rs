@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
-use crate::harness::sys;
+use crate::harness::{need, sys};
 use crate::help::*;
 use crate::shim::Shim;
 
@@ -115,6 +115,9 @@ fn a_socket_in_trouble_does_not_keep_it_busy() {
 
 #[test]
 fn when_the_file_table_is_full_few_sessions_are_given_up() {
+    if !need::open_files(1000) {
+        return;
+    }
     let Some(shim) = Shim::build() else { return };
     let setup = shim.under(setup()).nofile(1000, 1000);
     let daemon = setup.start().expect("start");
@@ -138,6 +141,9 @@ fn when_the_file_table_is_full_few_sessions_are_given_up() {
 
 #[test]
 fn a_limit_that_is_lowered_is_learned() {
+    if !need::open_files(400) {
+        return;
+    }
     // Only the same user may lower it.
     let setup = setup().entry(|entry| entry.unprivileged = false);
     let daemon = setup.nofile(400, 400).start().expect("start");
