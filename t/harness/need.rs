@@ -8,6 +8,7 @@
 //! ```
 
 use std::io::{stdout, Write};
+use std::net::{TcpListener, TcpStream};
 
 use super::{privilege, sys};
 
@@ -20,6 +21,16 @@ pub fn root() -> bool {
 pub fn open_files(count: u64) -> bool {
     let limit = sys::open_files_limit().expect("the limit");
     limit >= count || skip(&format!("{count} open files, and the limit is {limit}"))
+}
+
+/// TCP connections within this machine.
+pub fn loopback() -> bool {
+    let tried = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| TcpStream::connect(listener.local_addr()?));
+    match tried {
+        Ok(_) => true,
+        Err(error) => skip(&format!("a connection to 127.0.0.1: {error}")),
+    }
 }
 
 /// Says that the test that runs is skipped, and why. False.
