@@ -3,7 +3,8 @@
 //! t/options, which begin with a README.
 //!
 //! `SCACHE=program` tests another program. `RECORD=1` writes down what the
-//! program says; only ever do this with the original.
+//! program says; only ever do this with the original. Arguments: parts of the
+//! names of the tables to run.
 
 #[path = "options/cases.rs"]
 mod cases;
@@ -51,13 +52,12 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/options");
-    let mut paths: Vec<_> = fs::read_dir(&tables)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension() == Some(OsStr::new("cases")))
-        .collect();
-    paths.sort();
+    let words = std::env::args().skip(1);
+    let paths = tables(
+        &words
+            .filter(|word| !word.starts_with('-'))
+            .collect::<Vec<_>>(),
+    );
     let tables: Vec<_> = paths
         .iter()
         .map(|path| parse(&fs::read_to_string(path).unwrap()))
@@ -102,6 +102,23 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
+/// The tables whose names contain one of the words, or all.
+fn tables(words: &[String]) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/options");
+    let wanted = |path: &PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let chosen = words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+        chosen && path.extension() == Some(OsStr::new("cases"))
+    };
+    let entries = fs::read_dir(directory).unwrap();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(wanted)
+        .collect();
+    paths.sort();
+    paths
+}
+
 fn case_of(item: &Item) -> Option<&Case> {
     match item {
         Item::Case(case) => Some(case),
@@ -131,7 +148,7 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
         mount --bind /dev/passwd /etc/passwd &&
         printf %s \"$OPTIONS_GROUP\" >/dev/group &&
         chmod 644 /dev/passwd /dev/group && mount --bind /dev/group /etc/group &&
-        exec \"$0\"";
+        exec \"$0\" \"$@\"";
     if std::env::var_os(VARIABLE).is_some() {
         return true;
     }
@@ -156,6 +173,7 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
     let error = Command::new("unshare")
         .args(["-m", "sh", "-c", SCRIPT])
         .arg(std::env::current_exe().unwrap())
+        .args(std::env::args_os().skip(1))
         .env(VARIABLE, "1")
         .env("OPTIONS_PASSWD", passwd)
         .env("OPTIONS_GROUP", group)
