@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::harness::interposed::Interposed;
+use crate::harness::master::Setup;
+use crate::harness::need;
 
 /// The library and the file that says what time it is, in a directory of their
 /// own. It is off by nothing at first.
@@ -17,6 +19,24 @@ impl Shim {
         let shim = Shim(Interposed::build("clock/wall_clock.c")?);
         File::create(shim.offset()).ok()?;
         Some(shim)
+    }
+
+    /// For a clock that stands still until it is set. Without a C compiler the
+    /// test is skipped, which is said.
+    pub fn to_stand_still() -> Option<Shim> {
+        let shim = Shim::build();
+        if shim.is_none() {
+            need::skip("cc(1), to have the clock stand still");
+        }
+        shim
+    }
+
+    /// A daemon for which all clocks stand still.
+    pub fn stopped(&self, setup: Setup) -> Setup {
+        setup
+            .env("LD_PRELOAD", &self.library())
+            .env("CLOCK_OFFSET", &self.offset())
+            .env("CLOCK_STOPPED", "yes")
     }
 
     /// The value of LD_PRELOAD.

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
-use crate::harness::need;
 use crate::help::*;
 use crate::stopped_clock::Shim;
 
@@ -30,8 +29,7 @@ enum Left {
 /// client may not get his turn within the second that the end may take.
 #[test]
 fn no_client_is_cut_off_in_the_middle_by_reloads() {
-    let Some(clock) = Shim::build() else {
-        need::skip("cc(1), to have the clock stand still");
+    let Some(clock) = Shim::to_stand_still() else {
         return;
     };
     let (mut unanswered, mut cut) = (0, 0);
@@ -49,11 +47,7 @@ fn no_client_is_cut_off_in_the_middle_by_reloads() {
 
 /// Master goes away while clients are busy; where each of them was then.
 fn reload_under_load(clock: &Shim) -> Vec<Left> {
-    let setup = setup()
-        .env("LD_PRELOAD", &clock.library())
-        .env("CLOCK_OFFSET", &clock.offset())
-        .env("CLOCK_STOPPED", "yes");
-    let mut daemon = setup.start().expect("start");
+    let mut daemon = clock.stopped(setup()).start().expect("start");
     let answered = AtomicUsize::new(0);
     let clients: Vec<Client> = (0..CLIENTS).map(|_| connect(&daemon)).collect();
     std::thread::scope(|scope| {

@@ -1,10 +1,11 @@
 //! A session that did not reach its client is not lost, and one that did is
 //! the client's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::client::{list, Item};
 use crate::help::*;
+use crate::stopped_clock::Shim;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,31 +36,41 @@ fn a_session_that_was_not_handed_over_is_back_in_its_place() {
 
 #[test]
 fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
-    let daemon = setup().start().expect("start");
-    let mut client = connect(&daemon);
+    let Some(clock) = Shim::to_stand_still() else {
+        return;
+    };
+    let daemon = clock.stopped(setup()).start().expect("start");
+    let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
     let (file, other) = session();
-    let start = Instant::now();
     save(&mut client, 4, "e", "p", &file);
     drop(file);
     find_begun(&mut client, "e").expect("the session");
-    std::thread::sleep(SECOND * 5 / 2);
+    clock.off_by(2);
     drop(client);
+    assert!(daemon.wait_for_log("cannot send file descriptor"));
+    clock.off_by(3);
+    answers(&mut other_client);
     assert!(is_held(&other), "the time is not over");
-    other.set_nonblocking(false).expect("fcntl");
-    let life = closed(&other) - start;
-    assert!(life >= SECOND * 4, "{life:?} is less than it was given");
-    assert!(life < SECOND * 6, "{life:?}: its time began anew");
+    // If it began anew, it would end at 6.
+    clock.off_by(5);
+    answers(&mut other_client);
+    closed(&other);
 }
 
 #[test]
 fn a_session_whose_time_ended_while_it_was_on_its_way_is_closed_when_it_comes_back() {
-    let daemon = setup().start().expect("start");
+    let Some(clock) = Shim::to_stand_still() else {
+        return;
+    };
+    let daemon = clock.stopped(setup()).start().expect("start");
     let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
     let (file, other) = session();
     save(&mut client, 1, "e", "p", &file);
     drop(file);
     find_begun(&mut client, "e").expect("the session");
-    std::thread::sleep(SECOND * 3 / 2);
+    clock.off_by(2);
+    answers(&mut other_client);
+    assert!(is_held(&other), "it is on its way");
     drop(client);
     assert!(daemon.wait_for_log("cannot send file descriptor"));
     assert!(find(&mut other_client, "e").is_none());

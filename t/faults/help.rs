@@ -79,7 +79,9 @@ pub fn closed(mut end: &UnixStream) -> Instant {
 /// Whether somebody has the other end.
 pub fn is_held(mut end: &UnixStream) -> bool {
     end.set_nonblocking(true).expect("fcntl");
-    end.read(&mut [0]).is_err()
+    let is_held = end.read(&mut [0]).is_err();
+    end.set_nonblocking(false).expect("fcntl");
+    is_held
 }
 
 /// Waits until this is so.

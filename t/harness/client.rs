@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::sys;
 
-/// How long to wait for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for what must come, also where many others are at work.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection, and what came on it but was not taken yet.
 pub struct Client {
