@@ -90,13 +90,15 @@ impl Side {
         }
     }
 
-    /// How often it has gone to sleep, if it sleeps.
+    /// How often it has gone to sleep, if it waits for clients: the C daemon may
+    /// wait for us to read its log.
     fn sleeping(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).ok()?;
+        let status = fs::read_to_string(self.daemon.proc("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let sleeps = field("State:")?.trim_start().starts_with('S');
         let count = field("voluntary_ctxt_switches:")?.trim().parse().ok();
-        count.filter(|_| sleeps)
+        let place = fs::read_to_string(self.daemon.proc("wchan")).unwrap_or_default();
+        count.filter(|_| sleeps && !place.contains("pipe"))
     }
 
     fn send(&mut self, who: usize, bytes: &[u8], fds: &[BorrowedFd]) {
