@@ -33,8 +33,11 @@ use world::{World, COMES, GOES, LONGEST_TTL, MOST_OTHERS, WORLDS};
 const MOST_HELD: usize = 100;
 const OTHER_FDS: usize = 150 + MOST_OTHERS + MOST_HELD;
 
-/// An empty cache needs less, in bytes.
+/// An empty cache needs less, in bytes; and so do the few that are left of a
+/// crowd, which needs some 6,000,000.
 const LITTLE: isize = 65_536;
+const FOR_FEW: isize = 524_288;
+const FEW: usize = 30;
 
 struct Both {
     real: ScacheMulti,
@@ -299,6 +302,23 @@ impl Both {
         }
     }
 
+    /// Time passes until few of a crowd are left, anywhere in it: they do not
+    /// keep the memory of the others.
+    fn dwindle(&mut self, random: &mut Random, before: &BTreeSet<i32>) {
+        while !self.held.is_empty() {
+            self.end_hand_over(0, random);
+        }
+        while self.real.size().sess_count + self.naive.bindings() > FEW {
+            self.now += 1;
+            self.expire(usize::MAX);
+            self.settle();
+        }
+        self.check(before);
+        let (few, memory) = (self.naive.bindings(), self.memory);
+        println!("{few} bindings left in {memory} bytes");
+        assert!(memory < FOR_FEW, "{few} bindings in {memory} bytes");
+    }
+
     /// The end: what is on its way comes back, and all are closed. When the
     /// time of the bindings is over, too, nothing is left of the cache.
     fn end(mut self, before: &BTreeSet<i32>) -> Seen {
@@ -380,6 +400,7 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
     let mut both = Both::new(COMES.endpoint_limit);
     both.steps(steps(), &mut random, &COMES, &before);
     both.steps(steps(), &mut random, &GOES, &before);
+    both.dwindle(&mut random, &before);
     seen.add(both.end(&before));
     assert!(seen.is_all(), "{seen:?}");
 }
