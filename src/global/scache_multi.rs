@@ -174,8 +174,12 @@ impl ScacheMulti {
             Some(endp) => self.take_session(endp, now, &mut { CLOSE_MOST }),
             None => None,
         };
-        if session.is_none() {
-            log_no_endpoint(label);
+        if session.is_none() && msg_verbose() > 0 {
+            let endp = self.names.find(label);
+            match endp.is_some_and(|endp| self.has_session(endp, now)) {
+                true => log_gave_up(label),
+                false => log_no_endpoint(label),
+            }
         }
         session
     }
@@ -256,15 +260,20 @@ impl ScacheMulti {
             return None;
         };
         let (mut tried, mut most) = (None, CLOSE_MOST);
-        while let Some(number) = self.first_live_binding(dest, now).filter(|_| most > 0) {
-            self.log_bindings(dest, tried, Some(number));
+        loop {
+            let next = self.first_live_binding(dest, now);
+            self.log_bindings(dest, tried, next);
+            let Some(number) = next else { break };
             let key = self.bindings[number].key;
+            if most == 0 {
+                log_gave_up(self.names.text(key.endp));
+                break;
+            }
             if let Some(session) = self.take_session(key.endp, now, &mut most) {
                 return Some((session, self.names.text(key.prop)));
             }
-            tried = Some(number);
+            tried = next;
         }
-        self.log_bindings(dest, tried, None);
         if msg_verbose() > 0 {
             let label = printable(dest_label);
             msg_info!("scache_multi_find_dest: not found: dest_label={label}");
@@ -531,5 +540,13 @@ fn log_no_endpoint(label: &[u8]) {
     if msg_verbose() > 0 {
         let label = printable(label);
         msg_info!("scache_multi_find_endp: no endpoint cache: endp_label={label}");
+    }
+}
+
+/// The rest of an endpoint's sessions is for the next lookup to look at.
+fn log_gave_up(label: &[u8]) {
+    if msg_verbose() > 0 {
+        let label = printable(label);
+        msg_info!("scache_multi_find_endp: gave up after {CLOSE_MOST}: endp_label={label}");
     }
 }

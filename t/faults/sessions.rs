@@ -158,6 +158,17 @@ fn a_lookup_closes_a_hundred_dead_sessions_and_goes_on_the_next_time() {
     assert_eq!(daemon.fd_count().expect("/proc"), before - 151);
 }
 
+/// What the daemon has logged of its cache from start to end, without the
+/// numbers of descriptors.
+fn told(daemon: Daemon) -> Vec<String> {
+    let log = daemon.end().expect("end").log;
+    let told = log
+        .iter()
+        .filter_map(|line| line.split_once("scache_multi_"));
+    told.map(|(_, what)| what.split(" fd=").next().unwrap_or(what).to_string())
+        .collect()
+}
+
 #[test]
 fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
     let daemon = setup().option("-v").start().expect("start");
@@ -174,12 +185,7 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
     assert_eq!(reply, list("status=2 property= property= ."));
     closed(&other);
     drop(client);
-    let log = daemon.end().expect("end").log;
-    let told: Vec<&str> = log
-        .iter()
-        .filter_map(|line| line.split_once("scache_multi_"))
-        .map(|(_, what)| what.split(" fd=").next().unwrap_or(what))
-        .collect();
+    let told = told(daemon);
     assert_eq!(
         told[told.len() - 4..],
         [
@@ -187,6 +193,45 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
             "drop_endp: endp_prop=p",
             "find_endp: no endpoint cache: endp_label=e",
             "find_dest: not found: dest_label=d",
+        ]
+    );
+}
+
+#[test]
+fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
+    let daemon = setup().option("-v").start().expect("start");
+    let mut client = connect(&daemon);
+    for endp in ["e", "f"] {
+        let bind = format!("request=save_dest ttl=100 label=d property=q label={endp} .");
+        ask(&mut client, &bind);
+    }
+    let (dead, other) = session();
+    drop(other);
+    for (endp, count) in [("e", 100), ("f", 101)] {
+        for _ in 0..count {
+            save(&mut client, 100, endp, "p", &dead);
+        }
+    }
+    // The first name has no more than may be closed, the second one more.
+    for request in [
+        "find_dest label=d",
+        "find_endp label=f",
+        "find_endp label=f",
+    ] {
+        ask(&mut client, &format!("request={request} ."));
+    }
+    drop(client);
+    let told = told(daemon);
+    let is_miss = |line: &&String| line.contains("_label=") && !line.contains("->");
+    let misses: Vec<&String> = told.iter().filter(is_miss).collect();
+    assert_eq!(
+        misses,
+        [
+            "find_endp: no endpoint cache: endp_label=e",
+            "find_endp: gave up after 100: endp_label=f",
+            "find_dest: not found: dest_label=d",
+            "find_endp: gave up after 100: endp_label=f",
+            "find_endp: no endpoint cache: endp_label=f",
         ]
     );
 }
