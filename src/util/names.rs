@@ -24,7 +24,7 @@ pub struct Names<T> {
     /// The first name of each list.
     lists: Vec<NameId>,
     names: Slab<Name<T>>,
-    hasher: RandomState,
+    seed: u64,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl<T> Default for Names<T> {
         Names {
             lists: vec![NONE],
             names: Slab::default(),
-            hasher: RandomState::new(),
+            seed: RandomState::new().hash_one(()),
         }
     }
 }
@@ -50,13 +50,16 @@ impl<T> Default for Names<T> {
 impl<T: Default> Names<T> {
     /// The number of a name that somebody holds.
     pub fn find(&self, text: &[u8]) -> Option<NameId> {
-        self.find_hashed(text, self.hasher.hash_one(text))
+        if self.names.is_empty() {
+            return None;
+        }
+        self.find_hashed(text, hash(self.seed, text))
     }
 
     /// Holds a name once more, and says its number. Nothing is known yet of one
     /// that is new.
     pub fn hold(&mut self, text: &[u8]) -> NameId {
-        let hash = self.hasher.hash_one(text);
+        let hash = hash(self.seed, text);
         if let Some(id) = self.find_hashed(text, hash) {
             self.names[id].holders += 1;
             return id;
@@ -171,6 +174,25 @@ impl<T: Default> Names<T> {
     }
 }
 
+/// Whoever does not know the seed cannot make names that come into one list.
+fn hash(seed: u64, text: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fold = |hash: u64, piece: &[u8]| {
+        let piece = piece.try_into().map_or(0, u64::from_ne_bytes);
+        let product = u128::from(hash ^ piece) * u128::from(ODD);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let mut hash = seed ^ text.len() as u64;
+    let mut pieces = text.chunks_exact(8);
+    for piece in &mut pieces {
+        hash = fold(hash, piece);
+    }
+    let mut last = [0; 8];
+    let rest = pieces.remainder();
+    last[..rest.len()].copy_from_slice(rest);
+    fold(hash, &last)
+}
+
 impl<T> Index<NameId> for Names<T> {
     type Output = T;
 
@@ -225,5 +247,20 @@ mod tests {
             most = names.lists.len();
         }
         assert!(names.lists.capacity() < 16);
+    }
+
+    #[test]
+    fn lists_stay_short() {
+        let mut names = Names::<()>::default();
+        for number in 0..10_000 {
+            names.hold(format!("smtp:[192.0.2.1]:25;example-{number}.com").as_bytes());
+        }
+        let length = |&first: &NameId| {
+            let next = |&id: &NameId| Some(names.names[id].next).filter(|&next| next != NONE);
+            std::iter::successors(Some(first).filter(|&id| id != NONE), next).count()
+        };
+        let lengths: Vec<usize> = names.lists.iter().map(length).collect();
+        assert_eq!(lengths.iter().sum::<usize>(), 10_000);
+        assert!(lengths.iter().all(|&length| length < 30), "{lengths:?}");
     }
 }
