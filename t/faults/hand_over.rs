@@ -117,3 +117,42 @@ fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
     let reason = "scache_find_endp_service: cannot send file descriptor: Connection timed out";
     assert!(daemon.wait_for_log(reason));
 }
+
+/// What a client has not read takes up room. When there is none left, that is no
+/// reason to keep the session.
+#[test]
+fn a_session_waits_for_a_client_that_reads_late() {
+    const LOOKUP: &str = "request=find_endp label=nothing .";
+    let daemon = setup().start().expect("start");
+    let mut other_client = connect(&daemon);
+    let mut full = connect(&daemon);
+    let mut room = 0;
+    full.send_list(LOOKUP).expect("send");
+    while !is_left_unread(&daemon, &full) {
+        room += 1;
+        full.send_list(LOOKUP).expect("send");
+    }
+    // Of the answers to those that were read, the last one was too much.
+    for before in room - 3..room {
+        let mut client = connect(&daemon);
+        let (file, _other) = session();
+        save(&mut other_client, 100, "e", "p", &file);
+        for _ in 0..before {
+            client.send_list(LOOKUP).expect("send");
+            daemon.has_read(&client).expect("read");
+        }
+        client.send_list("request=find_endp label=e .").expect("send");
+        daemon.has_read(&client).expect("read");
+        client.send_list("dummy= .").expect("send");
+        is_left_unread(&daemon, &client);
+        for _ in 0..before {
+            let reply = client.receive_list().expect("reply");
+            assert_eq!(reply, list("status=2 property= ."));
+        }
+        let reply = client.receive_list().expect("reply");
+        assert_eq!(reply, list("status=0 property=p ."));
+        client.receive_fd().expect("the session");
+        client.send_list("dummy= .").expect("send");
+        answers(&mut client);
+    }
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::client::{list, Client, PATIENCE};
 use crate::harness::daemon::Daemon;
 use crate::harness::master::Setup;
+use crate::harness::sys;
 
 /// This tree's daemon, whatever `SCACHE` says: the C daemon is not like this.
 pub fn setup() -> Setup {
@@ -97,6 +98,22 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 pub fn is_asleep(daemon: &Daemon) -> bool {
     let status = std::fs::read_to_string(daemon.proc("status")).expect("/proc");
     status.contains("State:\tS")
+}
+
+/// Waits until the daemon has read all that this client sent, or sleeps with
+/// something to read: then it waits for the client to read its replies.
+pub fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
+    let start = Instant::now();
+    let mut asleep = 0;
+    while sys::unread_by_peer(client.as_fd()).expect("ioctl") > 0 {
+        assert!(start.elapsed() < PATIENCE, "it neither reads nor sleeps");
+        asleep = if is_asleep(daemon) { asleep + 1 } else { 0 };
+        if asleep == 20 {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 /// How much a daemon uses, to be compared with later.

@@ -119,22 +119,6 @@ fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usiz
     panic!("the daemon reads on and on, and nobody reads its replies");
 }
 
-/// Waits until the daemon has read all that this client sent, or sleeps with
-/// something to read: then it waits for the client to read its replies.
-fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
-    let start = Instant::now();
-    let mut asleep = 0;
-    while sys::unread_by_peer(client.as_fd()).expect("ioctl") > 0 {
-        assert!(start.elapsed() < PATIENCE, "it neither reads nor sleeps");
-        asleep = if is_asleep(daemon) { asleep + 1 } else { 0 };
-        if asleep == 20 {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    false
-}
-
 #[test]
 fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
     let daemon = setup().start().expect("start");
