@@ -137,12 +137,27 @@ mod tests {
         ("-> $1.00 <-", "-> $1.00 <--"),
     ];
 
+    /// With numbers where the arithmetic takes another way; the codes are from
+    /// another encoder (Python's).
+    const EDGES: [(&str, &str); 4] = [
+        ("a\u{e6}b\u{df}", "ab-hia0a"),
+        ("jp\u{174}\u{459}\u{22a}", "jp-8ua24ew8f"),
+        ("y\u{312}\u{2d8}\u{1ea}", "y-zua72evg"),
+        ("\u{352}\u{297}\u{5aa}h\u{253}", "h-z0a6rt0a09f"),
+    ];
+
     #[test]
-    fn the_samples_of_the_rfc() {
-        for (label, code) in SAMPLES {
+    fn the_samples_of_the_rfc_and_the_edges_of_its_arithmetic() {
+        for (label, code) in SAMPLES.into_iter().chain(EDGES) {
             assert_eq!(encode(label).as_deref(), Some(code), "{label}");
             assert_eq!(decode(code).as_deref(), Some(label), "{code}");
         }
+    }
+
+    #[test]
+    fn a_code_may_have_capitals() {
+        assert_eq!(decode("bcher-KVA").as_deref(), Some("b\u{fc}cher"));
+        assert_eq!(decode("IHQWcrb4CV8a8dqg056pqJYE"), decode(SAMPLES[1].1));
     }
 
     #[test]

@@ -141,7 +141,9 @@ fn a_session_waits_for_a_client_that_reads_late() {
             client.send_list(LOOKUP).expect("send");
             daemon.has_read(&client).expect("read");
         }
-        client.send_list("request=find_endp label=e .").expect("send");
+        client
+            .send_list("request=find_endp label=e .")
+            .expect("send");
         daemon.has_read(&client).expect("read");
         client.send_list("dummy= .").expect("send");
         is_left_unread(&daemon, &client);
