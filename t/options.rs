@@ -26,6 +26,7 @@ use cases::{escape, format, os, parse, replace, replace_number, Case, Item, Kind
 use harness::built_in::BuiltIn;
 use harness::directory::Directory;
 use harness::kind::{self, Program};
+use harness::log_text::SYSLOG_END;
 use harness::master;
 use harness::privilege::{is_ordinary, is_root};
 
@@ -141,8 +142,11 @@ fn complain(path: &Path, case: &Case, expected: &[String], got: &[String]) {
 fn isolate(tables: &[Vec<Item>]) -> bool {
     const VARIABLE: &str = "OPTIONS_ISOLATED";
     const SCRIPT: &str = "
-        mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 &&
-        mknod -m 666 /dev/urandom c 1 9 && mknod -m 666 /dev/tty c 5 0 &&
+        dev=$(mktemp -d /tmp/options.XXXXXX) && mount -t tmpfs tmpfs $dev &&
+        for name in null urandom tty; do
+            : >$dev/$name && mount --bind /dev/$name $dev/$name || exit
+        done &&
+        mount --move $dev /dev && rmdir $dev && chmod 755 /dev &&
         mkdir /dev/pts && mount -t devpts -o ptmxmode=666,newinstance devpts /dev/pts &&
         ln -s pts/ptmx /dev/ptmx && printf %s \"$OPTIONS_PASSWD\" >/dev/passwd &&
         mount --bind /dev/passwd /etc/passwd &&
@@ -220,7 +224,8 @@ fn syslogd() -> Log {
         let mut buffer = vec![0; 65536];
         while let Ok(length) = socket.recv(&mut buffer) {
             // <PRIORITY>Mmm dd hh:mm:ss TAG[PID]: TEXT
-            let line = &buffer[..length];
+            let line = buffer[..length].strip_suffix(SYSLOG_END.as_bytes());
+            let line = line.expect("the end that syslog(3) gives it");
             let start = find(line, b'>') + 1;
             let (pid, text) = without_pid(line, start);
             let mut messages = messages.lock().unwrap();

@@ -26,7 +26,7 @@ impl Shim {
     pub fn to_stand_still() -> Option<Shim> {
         let shim = Shim::build();
         if shim.is_none() {
-            need::skip("cc(1), to have the clock stand still");
+            need::skip("cc(1) and a program linked dynamically, to have the clock stand still");
         }
         shim
     }

@@ -4,6 +4,11 @@
  * still, so many seconds after a certain moment.
  */
 #define _GNU_SOURCE
+/* Where time_t has 32 bits, std asks for the time by the functions with 64. */
+#ifndef __LP64__
+#define _TIME_BITS 64
+#define _FILE_OFFSET_BITS 64
+#endif
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +17,12 @@
 #include <unistd.h>
 
 #define STOPPED_AT 1700000000
+
+#if defined(__GLIBC__) && __TIMESIZE == 32
+#define CLOCK_GETTIME "__clock_gettime64"
+#else
+#define CLOCK_GETTIME "clock_gettime"
+#endif
 
 static long offset(void)
 {
@@ -28,7 +39,7 @@ static long offset(void)
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, CLOCK_GETTIME);
     int result = real(clock, now);
 
     if (getenv("CLOCK_STOPPED")) {

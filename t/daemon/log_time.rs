@@ -75,14 +75,20 @@ fn what_goes_to_postlogd_has_local_time() {
 
 /// Writes what is to be /etc/localtime.
 fn set_system_zone(directory: &Path, hours: i32) {
-    let mut content = b"TZif\0".to_vec();
-    content.resize(20, 0);
-    // No transitions, and one type of time with a name of four bytes.
-    for count in [0, 0, 0, 0, 1, 4] {
-        content.extend(i32::to_be_bytes(count));
+    // In two forms, and a line for when there are no transitions.
+    let mut content = Vec::new();
+    for _ in 0..2 {
+        let start = content.len();
+        content.extend(b"TZif2");
+        content.resize(start + 20, 0);
+        // No transitions, and one type of time with a name of four bytes.
+        for count in [0, 0, 0, 0, 1, 4] {
+            content.extend(i32::to_be_bytes(count));
+        }
+        content.extend(i32::to_be_bytes(hours * 3600));
+        content.extend(b"\0\0TST\0");
     }
-    content.extend(i32::to_be_bytes(hours * 3600));
-    content.extend(b"\0\0TST\0");
+    content.extend(format!("\nTST-{hours}\n").bytes());
     let path = directory.join("localtime");
     fs::write(&path, content).expect("write");
     // What is looked at is the file's time, in seconds.
@@ -98,6 +104,12 @@ fn a_new_system_time_zone_shows_in_the_next_line_except_in_a_jail() {
         return;
     }
     for (jail, after) in [("n", "TST-7"), ("y", "TST-5")] {
+        // musl reads it once.
+        let after = if cfg!(target_env = "musl") {
+            "TST-5"
+        } else {
+            after
+        };
         // The C daemon has no time zone at all in there.
         if jail == "y" && kind() == Kind::C {
             continue;

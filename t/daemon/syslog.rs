@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::harness::client::{Client, PATIENCE};
 use super::harness::daemon::Daemon;
+use super::harness::log_text::SYSLOG_END;
 use super::harness::master::{binary, Setup};
 use super::harness::namespace;
 use super::{ask, connect};
@@ -124,9 +125,10 @@ fn provoke(client: &mut Client, name: &str) {
     ask(client, &format!("request={name} ."), "status=1 .");
 }
 
-/// What is sent then, without its end.
+/// What is sent then, without the NUL of a stream.
 fn warning(name: &str) -> String {
-    format!("<20>TIME postfix/scache[PID]: warning: unrecognized request: \"{name}\", ignored")
+    let text = format!("warning: unrecognized request: \"{name}\", ignored");
+    format!("<20>TIME postfix/scache[PID]: {text}{SYSLOG_END}")
 }
 
 #[test]

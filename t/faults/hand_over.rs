@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::harness::client::{list, Item};
+use crate::harness::log_text::in_words_of_libc;
 use crate::help::*;
 use crate::stopped_clock::Shim;
 
@@ -115,7 +116,7 @@ fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
     assert_eq!((rest, fds), (Vec::new(), 0));
     assert!(find(&mut client, "e").is_some());
     let reason = "scache_find_endp_service: cannot send file descriptor: Connection timed out";
-    assert!(daemon.wait_for_log(reason));
+    assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
 }
 
 /// What a client has not read takes up room. When there is none left, that is no

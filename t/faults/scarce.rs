@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
+use crate::harness::log_text::in_words_of_libc;
 use crate::harness::{need, sys};
 use crate::help::*;
 use crate::shim::Shim;
@@ -75,7 +76,8 @@ fn other_errors_close_the_door_for_a_while_and_end_nothing() {
     // In the program in C the thirteenth is the end, however much later.
     for _ in 0..3 {
         let next = in_line(&daemon);
-        assert!(daemon.wait_for_log("accept connection: Cannot allocate memory"));
+        let reason = in_words_of_libc("accept connection: Cannot allocate memory");
+        assert!(daemon.wait_for_log(&reason));
         answers(&mut client);
         shim.fail_with(0);
         is_let_in_and_served(next);

@@ -10,8 +10,12 @@ use super::directory::Directory;
 pub struct Interposed(Directory);
 
 impl Interposed {
-    /// Builds it from a C file below t/; none where there is no cc(1).
+    /// Builds it from a C file below t/; none where there is no cc(1), or the
+    /// programs are static ones, which load nothing.
     pub fn build(source: &str) -> Option<Interposed> {
+        if cfg!(target_feature = "crt-static") {
+            return None;
+        }
         let library = Interposed(Directory::new().expect("a directory"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("t").join(source);
         let mut cc = Command::new("cc");

@@ -1,5 +1,26 @@
 //! Log lines, fit to be compared.
 
+use std::io;
+
+/// What syslog(3) of this C library puts at the end of a line.
+pub const SYSLOG_END: &str = if cfg!(target_env = "musl") { "\n" } else { "" };
+
+/// What is recorded has the words of glibc for an error; the same in the words
+/// of this C library.
+pub fn in_words_of_libc(line: &str) -> String {
+    const RECORDED: [(libc::c_int, &str); 2] = [
+        (libc::ETIMEDOUT, "Connection timed out"),
+        (libc::ENOMEM, "Cannot allocate memory"),
+    ];
+    let mut text = line.to_string();
+    for (error, words) in RECORDED {
+        let ours = io::Error::from_raw_os_error(error).to_string();
+        let number = format!(" (os error {error})");
+        text = text.replace(words, ours.trim_end_matches(&number));
+    }
+    text
+}
+
 /// A line with one `?` for what is not readable: of a character that is not
 /// whole, or that a terminal would obey, the C daemon logs the bytes there
 /// are, this one question marks.

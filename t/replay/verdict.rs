@@ -6,6 +6,7 @@ use std::fs;
 use super::log;
 use super::play::{play, Mode, Played};
 use super::script::Script;
+use crate::harness::log_text::in_words_of_libc;
 use crate::harness::master::Setup;
 
 /// An ordinary replay, and those cut in two.
@@ -56,7 +57,7 @@ fn replay(script: &Script, setup: &dyn Fn() -> Setup, mode: Mode) -> Result<Play
 /// Log and exit status.
 fn compare(script: &Script, played: &Played) -> Result<(), String> {
     let path = script.path.display();
-    let wanted = script.log.iter().map(|(_, line)| line.clone());
+    let wanted = script.log.iter().map(|(_, line)| in_words_of_libc(line));
     let wanted: Vec<String> = wanted.chain(script.adds.clone()).collect();
     if let Some(difference) = log::difference(&wanted, &log::masked(&played.ended.log)) {
         let line = script.log.get(difference.index).or(script.log.last());
