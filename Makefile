@@ -11,6 +11,9 @@
 #                        the suite in every environment that a build may have
 #   make check-targets   whether it compiles for every system that Postfix
 #                        supports; root, debootstrap
+#   make check-architectures
+#                        the suite on other processors, natively or emulated;
+#                        root, debootstrap
 #   make check-postfix   mail through it in a Postfix of its own, and its jail;
 #                        root, openssl, and Postfix, but not one that is
 #                        configured
@@ -100,6 +103,9 @@ check-environments:
 check-targets:
 	t/check-targets
 
+check-architectures:
+	t/check-architectures
+
 check-postfix: all
 	t/postfix/check-postfix $(or $(SCACHE),$(DAEMON))
 	t/postfix/check-jail $(or $(SCACHE),$(DAEMON))
@@ -183,4 +189,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
