@@ -47,3 +47,33 @@ impl Descriptors {
         self.most = self.most.min(self.own + held);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_the_service_eight_descriptors_or_half_of_them() {
+        for (most, own, for_service, clients) in [
+            (30, 10, 8, 12),
+            (20, 10, 5, 5),
+            (21, 10, 5, 6),
+            (10, 10, 0, 0),
+            (10, 12, 0, 0),
+        ] {
+            let descriptors = Descriptors { most, own };
+            assert_eq!(descriptors.for_service(), for_service, "{most} {own}");
+            let room = (0..most).take_while(|&held| descriptors.has_room_for_client(held));
+            assert_eq!(room.count(), clients, "{most} {own}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_lower_than_was_thought_stays_so() {
+        let mut descriptors = Descriptors { most: 30, own: 10 };
+        descriptors.ran_out(15);
+        assert_eq!(descriptors.free(15), 0);
+        descriptors.ran_out(18);
+        assert_eq!((descriptors.free(15), descriptors.free(14)), (0, 1));
+    }
+}

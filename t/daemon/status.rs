@@ -113,6 +113,17 @@ fn without_a_generation_from_master_it_is_zero() {
 }
 
 #[test]
+fn a_generation_is_octal_as_far_as_its_digits_are() {
+    for (text, generation) in [("377", 0o377), ("178", 0o17), ("81", 0)] {
+        let mut daemon = Setup::new().env("GENERATION", text).start().expect("start");
+        ask(&mut connect(&daemon), LOOKUP, NOTHING);
+        let message = daemon.status(PATIENCE).expect("status pipe");
+        let came = message.map(|message| message.generation);
+        assert_eq!(came, Some(generation), "{text}");
+    }
+}
+
+#[test]
 fn when_master_is_gone_it_logs_its_statistics_and_exits() {
     for setup in pair_and_pipe() {
         let daemon = setup.option("-v").start().expect("start");
