@@ -24,10 +24,7 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
         }
     }
     // Some are kept free: for one more client, or the system's log.
-    // (What the test itself was started with may be beyond the limit.)
-    let fds = std::fs::read_dir(daemon.proc("fd")).expect("/proc");
-    let numbers = fds.filter_map(|fd| fd.ok()?.file_name().to_str()?.parse().ok());
-    assert!(numbers.filter(|&number: &u32| number < 64).count() <= 60);
+    assert!(fds_below(64, &daemon) <= 60);
     let crowd: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
     drop(crowd);
     for number in (MANY - 10..MANY).rev() {
@@ -47,6 +44,29 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
         panic!("one warning was expected: {warnings:?}")
     };
     assert!(warning.contains("out of file descriptors") && warning.contains("sessions"));
+}
+
+/// How many descriptors it has, without those that the test itself was started
+/// with and that are beyond the limit.
+fn fds_below(limit: u32, daemon: &Daemon) -> usize {
+    let fds = std::fs::read_dir(daemon.proc("fd")).expect("/proc");
+    let numbers = fds.filter_map(|fd| fd.ok()?.file_name().to_str()?.parse().ok());
+    numbers.filter(|&number: &u32| number < limit).count()
+}
+
+#[test]
+fn when_clients_come_sessions_leave_in_time_for_the_service_to_have_its_share() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let mut crowd = vec![connect(&daemon)];
+    let file = File::open("/dev/null").expect("open");
+    for _ in 0..20 {
+        save(&mut crowd[0], 1000, "e", "p", &file);
+    }
+    while crowd.len() < 35 {
+        crowd.push(connect(&daemon));
+    }
+    assert!(fds_below(64, &daemon) <= 56);
+    assert!(find(&mut crowd[0], "e").is_some());
 }
 
 #[test]
