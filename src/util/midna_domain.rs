@@ -205,11 +205,18 @@ mod tests {
             ("xn--a-", "INVALID_ACE_LABEL"),
             ("xn---", "PUNYCODE"),
             ("a\u{80}", "DISALLOWED"),
+            // An E with an accent that is a capital, and an "a\u{80}".
+            ("xn--dca", "INVALID_ACE_LABEL"),
+            ("xn--a-ba", "INVALID_ACE_LABEL"),
         ] {
             let problem = format!("UIDNA_ERROR_{problem}");
             assert_eq!(translate(name, false), Err(problem), "{name}");
         }
         assert_eq!(translate("a.", false).as_deref(), Ok("a."));
+        let long = "a".repeat(LABEL_LENGTH);
+        assert_eq!(translate(&long, true), Ok(long.clone()));
+        let problem = "UIDNA_ERROR_LABEL_TOO_LONG".to_string();
+        assert_eq!(translate(&(long + "a"), true), Err(problem));
         for name in ["a.", "a b", "12", "*"] {
             assert!(!is_hostname(name), "{name}");
         }

@@ -86,6 +86,7 @@ pub(super) fn lookup<Entry, Answer>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn root_is_found_by_name_and_by_id() {
@@ -99,5 +100,30 @@ mod tests {
         assert_eq!(getpwnam(b"no such user").unwrap(), None);
         assert_eq!(getpwnam(b"ro\0ot").unwrap(), None);
         assert_eq!(getpwuid(u32::MAX - 7).unwrap(), None);
+    }
+    #[test]
+    fn an_entry_gets_the_room_that_it_needs_but_not_all_there_is() {
+        let find = |needed: usize| {
+            let interrupted = Cell::new(false);
+            let ask = |entry: *mut u32, buffer: &mut [libc::c_char], result: *mut *mut u32| {
+                if !interrupted.replace(true) {
+                    return libc::EINTR;
+                }
+                if buffer.len() < needed {
+                    return libc::ERANGE;
+                }
+                // SAFETY: both are to places of these types.
+                unsafe {
+                    entry.write(7);
+                    result.write(entry);
+                }
+                0
+            };
+            lookup(ask, |&entry| entry).map_err(|err| err.raw_os_error())
+        };
+        for needed in [0, 1025, 1 << 20] {
+            assert_eq!(find(needed), Ok(Some(7)), "{needed}");
+        }
+        assert_eq!(find((1 << 20) + 1), Err(Some(libc::ERANGE)));
     }
 }
