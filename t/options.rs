@@ -235,6 +235,20 @@ fn syslogd() -> Log {
     log
 }
 
+/// Waits until all that was sent before has been collected: a line of our own,
+/// of a process that does not exist, comes after it.
+fn wait_for_syslogd(log: &Log, case: usize) {
+    let pid = u32::MAX - case as u32;
+    let line = format!("<0>Mmm dd hh:mm:ss end[{pid}]{SYSLOG_END}");
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.send_to(line.as_bytes(), "/dev/log").unwrap();
+    let start = Instant::now();
+    while log.lock().unwrap().remove(&pid).is_none() {
+        assert!(start.elapsed() < TIME_LIMIT, "syslogd() reads no more");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A line whose time begins at `start`: the number of the process, and the line
 /// without it and the time.
 fn without_pid(line: &[u8], start: usize) -> (u32, Vec<u8>) {
@@ -364,12 +378,11 @@ impl Run {
         }
         let (pid, status) = wait(&mut command);
         let stderr = fs::read(dir.join("stderr")).unwrap();
-        if case.with_syslog {
-            // The last message may still be on its way to syslogd().
-            std::thread::sleep(Duration::from_millis(100));
-        }
         let logged = match &self.log {
-            Some(log) if case.with_syslog => log.lock().unwrap().remove(&pid),
+            Some(log) if case.with_syslog => {
+                wait_for_syslogd(log, i);
+                log.lock().unwrap().remove(&pid)
+            }
             _ => None,
         };
         let logs = [
