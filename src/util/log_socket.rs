@@ -2,8 +2,8 @@
 //!
 //! The protocol of syslog(3), and its way to find syslogd again: a line that
 //! cannot be sent is sent once more on a new connection, and forgotten when
-//! there is none to be had. Unlike syslog(3) nothing here waits for a receiver
-//! that does not read. What it does not take is kept, in order, and tried again
+//! there is nobody to connect to. Unlike syslog(3) nothing here waits for a
+//! receiver that does not read or accept. What it does not take is kept, in order, and tried again
 //! a little later; of what is too much to be kept, the number is said as soon
 //! as there is room. Only a fatal message waits, for a second at most.
 //!
@@ -73,7 +73,7 @@ impl LogSocket {
             path: path.to_path_buf(),
             kinds,
             form,
-            connection: connect_any(path, kinds),
+            connection: connect_any(path, kinds).ok(),
             line: Vec::with_capacity(LINE_ROOM),
             kept: VecDeque::new(),
             sent: 0,
@@ -174,7 +174,11 @@ impl LogSocket {
             return outcome;
         }
         self.hang_up();
-        self.connection = connect_any(&self.path, self.kinds);
+        match connect_any(&self.path, self.kinds) {
+            Ok(connection) => self.connection = Some(connection),
+            Err(err) if is_full(&err) => return Outcome::Full,
+            Err(_) => return Outcome::Gone,
+        }
         let outcome = self.send_now(line);
         if outcome == Outcome::Gone {
             self.hang_up();
@@ -242,15 +246,16 @@ fn is_full(err: &io::Error) -> bool {
     err.kind() == io::ErrorKind::WouldBlock || err.raw_os_error() == Some(libc::ENOBUFS)
 }
 
-fn connect_any(path: &Path, kinds: &[libc::c_int]) -> Option<(UnixDatagram, libc::c_int)> {
+fn connect_any(path: &Path, kinds: &[libc::c_int]) -> io::Result<(UnixDatagram, libc::c_int)> {
+    let mut result = Err(io::ErrorKind::NotFound.into());
     for &kind in kinds {
-        match connect(path, kind) {
-            Ok(socket) => return Some((socket, kind)),
-            Err(err) if err.raw_os_error() == Some(libc::EPROTOTYPE) => {}
-            Err(_) => break,
+        result = connect(path, kind).map(|socket| (socket, kind));
+        let is_other_kind = |err: &io::Error| err.raw_os_error() == Some(libc::EPROTOTYPE);
+        if !result.as_ref().is_err_and(is_other_kind) {
+            break;
         }
     }
-    None
+    result
 }
 
 /// A socket that never blocks, not in connect(2) either. Its type is that of a

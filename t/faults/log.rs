@@ -1,15 +1,20 @@
 //! The log never holds up a client: what its receiver does not take is kept, in
 //! order, and if it is too much its number is said.
 
-use std::fs;
-use std::os::unix::net::UnixListener;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Instant;
 
-use crate::harness::client::Client;
+use crate::harness::client::{Client, PATIENCE};
 use crate::harness::daemon::Daemon;
 use crate::harness::master::Setup;
 use crate::harness::namespace;
 use crate::harness::postlogd::Postlogd;
+use crate::harness::sys;
 use crate::help::*;
 
 /// So many lines are kept.
@@ -152,20 +157,29 @@ fn and_then_the_daemon_ends_without_it() {
     assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");
 }
 
-/// A syslogd that does not even accept, and then one that reads nothing.
-#[test]
-fn a_stream_that_nobody_reads_holds_up_nobody() {
+/// A daemon and the syslogd that it connects to, a stream.
+fn start_with_a_stream(prepare: impl FnOnce(&UnixListener)) -> Option<(UnixListener, Daemon)> {
     let setup = setup();
     let directory = setup.prepare().expect("a directory");
     let dev = directory.path().join("dev");
     fs::create_dir(&dev).expect("mkdir");
     let mount = format!("mount --bind {} /dev", dev.display());
     let program = Path::new(env!("CARGO_BIN_EXE_scache"));
-    let Some(script) = namespace::script(directory.path(), program, &mount) else {
+    let script = namespace::script(directory.path(), program, &mount)?;
+    let syslogd = UnixListener::bind(dev.join("log")).expect("bind");
+    // The daemon is another user when it connects again.
+    fs::set_permissions(dev.join("log"), Permissions::from_mode(0o666)).expect("chmod");
+    prepare(&syslogd);
+    let daemon = setup.binary(script).start_in(directory).expect("start");
+    Some((syslogd, daemon))
+}
+
+/// A syslogd that does not even accept, and then one that reads nothing.
+#[test]
+fn a_stream_that_nobody_reads_holds_up_nobody() {
+    let Some((syslogd, daemon)) = start_with_a_stream(|_| {}) else {
         return;
     };
-    let syslogd = UnixListener::bind(dev.join("log")).expect("bind");
-    let daemon = setup.binary(script).start_in(directory).expect("start");
     let mut client = connect(&daemon);
     let name = "x".repeat(1900);
     for _ in 0..2000 {
@@ -178,4 +192,40 @@ fn a_stream_that_nobody_reads_holds_up_nobody() {
     drop(connection);
     ask(&mut client, &format!("request={name} ."));
     answers(&mut client);
+}
+
+/// A syslogd that cannot be connected to, because others are waiting for it.
+#[test]
+fn a_stream_that_does_not_accept_gets_its_lines_when_it_does() {
+    const LOST: usize = 200;
+    let mut first = None;
+    let started = start_with_a_stream(|syslogd| {
+        sys::listen(syslogd.as_fd(), 0).expect("listen");
+        let path = syslogd.local_addr().expect("getsockname");
+        first = Some(UnixStream::connect_addr(&path).expect("connect"));
+    });
+    let Some((syslogd, daemon)) = started else {
+        return;
+    };
+    let mut client = connect(&daemon);
+    provoke(&mut client, 0..KEPT + LOST);
+    answers(&mut connect(&daemon));
+    drop(first);
+    drop(syslogd.accept().expect("accept"));
+    let late = Instant::now() + PATIENCE;
+    assert!(sys::readable(syslogd.as_fd(), late).expect("poll"));
+    let (connection, _) = syslogd.accept().expect("accept");
+    connection
+        .set_read_timeout(Some(PATIENCE))
+        .expect("setsockopt");
+    let mut lines = BufReader::new(connection).split(0);
+    let mut next = || {
+        let line = lines.next().expect("a line").expect("read");
+        let line = String::from_utf8(line).expect("text");
+        line.split_once("]: ").expect("a pid").1.to_string()
+    };
+    for number in 0..KEPT {
+        assert_eq!(next(), warning(number));
+    }
+    assert_eq!(next(), format!("warning: {LOST} log lines lost"));
 }

@@ -354,6 +354,12 @@ pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Changes how many clients may wait for a socket to accept them; 0 is one.
+pub fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result<()> {
+    // SAFETY: listen() takes plain numbers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
 /// Lets close() wait for so many seconds until what was sent has arrived.
 pub fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     let linger = libc::linger {
