@@ -3,9 +3,10 @@
 //! The protocol of syslog(3), and its way to find syslogd again: a line that
 //! cannot be sent is sent once more on a new connection, and forgotten when
 //! there is nobody to connect to. Unlike syslog(3) nothing here waits for a
-//! receiver that does not read or accept. What it does not take is kept, in order, and tried again
-//! a little later; of what is too much to be kept, the number is said as soon
-//! as there is room. Only a fatal message waits, for a second at most.
+//! receiver that does not read or accept. What it does not take is kept, in
+//! order, and tried again a little later; of what is too much to be kept, the
+//! number is said as soon as there is room. Only a fatal message waits, for a
+//! second at most.
 //!
 //! No line is allocated for unless it is kept: the last one may say that there
 //! is no memory.
