@@ -104,14 +104,9 @@ fn a_new_system_time_zone_shows_in_the_next_line_except_in_a_jail() {
         return;
     }
     for (jail, after) in [("n", "TST-7"), ("y", "TST-5")] {
-        // musl reads it once.
-        let after = if cfg!(target_env = "musl") {
-            "TST-5"
-        } else {
-            after
-        };
-        // The C daemon has no time zone at all in there.
-        if jail == "y" && kind() == Kind::C {
+        // The C daemon has no time zone at all in there; and musl has the file
+        // mapped, and sees what is written into it.
+        if jail == "y" && (kind() == Kind::C || cfg!(target_env = "musl")) {
             continue;
         }
         let setup = Setup::new()

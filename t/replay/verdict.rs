@@ -33,7 +33,7 @@ pub fn verbose(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String>
     let path = script.verbose_path();
     let shown = path.display();
     let wanted = fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
-    let wanted = wanted.lines().map(str::to_string);
+    let wanted = wanted.lines().map(in_words_of_libc);
     let wanted: Vec<String> = wanted.chain(script.adds.clone()).collect();
     let mode = Mode {
         verbose: true,
