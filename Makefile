@@ -156,6 +156,9 @@ differ:
 fuzz:
 	t/fuzz/run
 
+mutants:
+	t/mutants/run $(TARGET)/mutants
+
 check-asan:
 	t/check-asan
 
@@ -189,4 +192,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
