@@ -197,3 +197,70 @@ impl ScacheClnt {
 fn protocol_error(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::thread::{self, JoinHandle};
+
+    /// A client of a daemon that does this.
+    fn client_of(
+        daemon: impl FnOnce(&mut UnixStream) + Send + 'static,
+    ) -> (ScacheClnt, JoinHandle<()>) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let client = ScacheClnt {
+            stream: Stream::new(ours.into(), "test".into()),
+            scan: AttrScan::default(),
+            timeout: Duration::from_secs(60),
+        };
+        (client, thread::spawn(move || daemon(&mut theirs)))
+    }
+
+    /// Hears this, and says that.
+    fn answer(client: &mut UnixStream, request: &[u8], reply: &[u8]) {
+        let mut heard = vec![0; request.len()];
+        client.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, request);
+        client.write_all(reply).unwrap();
+    }
+
+    const FIND_ENDP: &[u8] = b"request\0find_endp\0label\0e\0\0";
+
+    #[test]
+    fn a_session_is_taken_with_two_words_about_it() {
+        let (mut client, daemon) = client_of(|stream| {
+            answer(stream, FIND_ENDP, b"status\x000\0property\0p\0\0");
+            answer(stream, b"dummy\0\0\0", b"");
+            unix_send_fd(stream.as_fd(), stream.as_fd()).unwrap();
+            answer(stream, b"dummy\0\0\0", b"");
+        });
+        let found = client.find_endp(b"e").unwrap().expect("a session");
+        assert_eq!(
+            (&found.dest_prop[..], &found.endp_prop[..]),
+            (&b""[..], &b"p"[..])
+        );
+        daemon.join().unwrap();
+    }
+
+    #[test]
+    fn nothing_found_is_no_error_and_another_answer_is() {
+        for (reply, what) in [
+            (&b"status\x002\0property\0\0\0"[..], "nothing"),
+            (
+                b"status\x001\0property\0\0\0",
+                "the request failed with status 1",
+            ),
+            (b"status\x000\0\0", "not the answer that was expected"),
+        ] {
+            let (mut client, daemon) = client_of(|stream| answer(stream, FIND_ENDP, reply));
+            let came = match client.find_endp(b"e") {
+                Ok(None) => "nothing".to_string(),
+                Ok(Some(_)) => "a session".to_string(),
+                Err(err) => err.to_string(),
+            };
+            assert_eq!(came, what);
+            daemon.join().unwrap();
+        }
+    }
+}
