@@ -284,7 +284,6 @@ impl ScacheMulti {
     /// Ends up to `most` sessions and bindings whose time is over at `now`;
     /// [`ScacheMulti::next_deadline`] says whether there are more.
     pub fn expire(&mut self, now: Instant, most: usize) {
-        self.ebb.note(self.sessions.len() + self.bindings.len());
         for _ in 0..most {
             let session = self.session_timers.first_deadline();
             let binding = self.binding_timers.first_deadline();
@@ -395,6 +394,7 @@ impl ScacheMulti {
         self.unlink_session(number);
         let session = self.sessions.remove(number)?;
         self.session_timers.cancel(session.timer);
+        self.note_ebb();
         Some(session)
     }
 
@@ -475,6 +475,11 @@ impl ScacheMulti {
                 .remove(&(key.dest, key.endp, binding.order));
         }
         self.release_names(key);
+        self.note_ebb();
+    }
+
+    fn note_ebb(&mut self) {
+        self.ebb.note(self.sessions.len() + self.bindings.len());
     }
 
     /// The first binding of a destination that has not ended and whose endpoint

@@ -18,6 +18,9 @@ pub fn set_up() {
     }
 }
 
+/// Fewer things than this are no crowd: what they needed can stay.
+const CROWD: usize = 500;
+
 /// How many things there were, to know when many have gone.
 #[derive(Debug)]
 pub struct Ebb {
@@ -33,10 +36,11 @@ impl Ebb {
     }
 
     /// Notes how many there are now, and gives memory back after every so many
-    /// that have gone.
+    /// that have gone, or when few are left of a crowd.
     pub fn note(&mut self, count: usize) {
         self.most = self.most.max(count);
-        if self.most - count >= self.step {
+        let gone = self.most - count;
+        if gone >= self.step || gone >= CROWD && count < self.most / 4 {
             self.most = count;
             give_back();
         }
