@@ -144,9 +144,10 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
     const SCRIPT: &str = "
         dev=$(mktemp -d /tmp/options.XXXXXX) && mount -t tmpfs tmpfs $dev &&
         for name in null urandom tty; do
+            [ -e /dev/$name ] || continue
             : >$dev/$name && mount --bind /dev/$name $dev/$name || exit
         done &&
-        mount --move $dev /dev && rmdir $dev && chmod 755 /dev &&
+        mount -n --move $dev /dev && rmdir $dev && chmod 755 /dev &&
         mkdir /dev/pts && mount -t devpts -o ptmxmode=666,newinstance devpts /dev/pts &&
         ln -s pts/ptmx /dev/ptmx && printf %s \"$OPTIONS_PASSWD\" >/dev/passwd &&
         mount --bind /dev/passwd /etc/passwd &&
