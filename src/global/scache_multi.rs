@@ -47,7 +47,7 @@ pub struct ScacheSize {
 }
 
 /// The cache. The original's `SCACHE_MULTI`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ScacheMulti {
     /// What a session is sent before it is closed.
     farewell: Vec<u8>,
@@ -121,17 +121,7 @@ impl ScacheMulti {
         ScacheMulti {
             farewell: [farewell, end].concat(),
             endpoint_limit,
-            names: Names::default(),
-            live: Vec::new(),
-            sessions: Slab::default(),
-            session_timers: TimerQueue::default(),
-            dest_count: 0,
-            bindings: Slab::default(),
-            binding_index: BTreeMap::new(),
-            binding_order: BTreeMap::new(),
-            binding_timers: TimerQueue::default(),
-            dead_count: 0,
-            ebb: Ebb::new(CROWD),
+            ..ScacheMulti::default()
         }
     }
 
@@ -479,7 +469,8 @@ impl ScacheMulti {
     }
 
     fn note_ebb(&mut self) {
-        self.ebb.note(self.sessions.len() + self.bindings.len());
+        let count = self.sessions.len() + self.bindings.len();
+        self.ebb.note(count, CROWD);
     }
 
     /// The first binding of a destination that has not ended and whose endpoint

@@ -125,7 +125,7 @@ impl<S: MultiService> Clients<S> {
             sigterm,
             door,
             clients: Slab::default(),
-            ebb: Ebb::new(CROWD),
+            ebb: Ebb::default(),
             room: Room::default(),
             ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
@@ -418,7 +418,7 @@ impl<S: MultiService> Clients<S> {
             self.timeouts.cancel(timer);
         }
         self.service.disconnected(client.state);
-        self.ebb.note(self.clients.len());
+        self.ebb.note(self.clients.len(), CROWD);
         if self.clients.is_empty() && !self.ending {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }

@@ -22,25 +22,19 @@ pub fn set_up() {
 const CROWD: usize = 500;
 
 /// How many things there were, to know when many have gone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ebb {
-    step: usize,
     most: usize,
 }
 
 impl Ebb {
-    /// So many are a reason to give their memory back: few enough for that to be
-    /// done in a moment, and too many for every day.
-    pub fn new(step: usize) -> Ebb {
-        Ebb { step, most: 0 }
-    }
-
-    /// Notes how many there are now, and gives memory back after every so many
-    /// that have gone, or when few are left of a crowd.
-    pub fn note(&mut self, count: usize) {
+    /// Notes how many there are now, and gives memory back after every `step`
+    /// that have gone, or when few are left of a crowd. A step is small enough
+    /// for that to be done in a moment, and too large for every day.
+    pub fn note(&mut self, count: usize, step: usize) {
         self.most = self.most.max(count);
         let gone = self.most - count;
-        if gone >= self.step || gone >= CROWD && count < self.most / 4 {
+        if gone >= step || gone >= CROWD && count < self.most / 4 {
             self.most = count;
             give_back();
         }

@@ -73,7 +73,7 @@ impl<T> Slab<T> {
         if at == self.chunks.len() {
             self.chunks.push(Chunk::default());
             self.with_room.resize(at / WORD + 1, 0);
-            self.with_room[at / WORD] |= 1 << (at % WORD);
+            self.set_room(at, true);
         }
         let chunk = &mut self.chunks[at];
         if chunk.slots.is_empty() {
@@ -82,7 +82,7 @@ impl<T> Slab<T> {
         chunk.slots[slot] = Some(thing);
         chunk.used |= 1 << slot;
         if chunk.used == u64::MAX {
-            self.with_room[at / WORD] &= !(1 << (at % WORD));
+            self.set_room(at, false);
         }
         self.spare.take_if(|spare| *spare == at);
         self.len += 1;
@@ -94,11 +94,12 @@ impl<T> Slab<T> {
         let (at, slot) = place(number);
         let chunk = self.chunks.get_mut(at)?;
         let thing = chunk.slots.get_mut(slot)?.take()?;
-        if chunk.used == u64::MAX {
-            self.with_room[at / WORD] |= 1 << (at % WORD);
-        }
+        let used = chunk.used;
         chunk.used &= !(1 << slot);
-        if chunk.used == 0 {
+        if used == u64::MAX {
+            self.set_room(at, true);
+        }
+        if used == 1 << slot {
             self.empty(at);
         }
         self.len -= 1;
@@ -144,6 +145,14 @@ impl<T> Slab<T> {
         Some(word * WORD + self.with_room[word].trailing_zeros() as usize)
     }
 
+    fn set_room(&mut self, at: usize, has_room: bool) {
+        let bit = 1 << (at % WORD);
+        match has_room {
+            true => self.with_room[at / WORD] |= bit,
+            false => self.with_room[at / WORD] &= !bit,
+        }
+    }
+
     /// The last thing of a chunk has gone. Its memory stays for the next thing,
     /// if that will come there, and is then the only one that is kept.
     fn empty(&mut self, at: usize) {
@@ -156,8 +165,7 @@ impl<T> Slab<T> {
         }
         while self.chunks.last().is_some_and(|last| last.slots.is_empty()) {
             self.chunks.pop();
-            let at = self.chunks.len();
-            self.with_room[at / WORD] &= !(1 << (at % WORD));
+            self.set_room(self.chunks.len(), false);
         }
         heap::shrink(&mut self.chunks);
     }

@@ -101,6 +101,7 @@ mod tests {
         assert_eq!(getpwnam(b"ro\0ot").unwrap(), None);
         assert_eq!(getpwuid(u32::MAX - 7).unwrap(), None);
     }
+
     #[test]
     fn an_entry_gets_the_room_that_it_needs_but_not_all_there_is() {
         let find = |needed: usize| {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::{Client, Clients};
+use super::{Client, Clients, CROWD};
 use crate::master::multi_service::{MultiService, Wait};
 use crate::master::tag::Tag;
 use crate::util::msg::msg_verbose;
@@ -80,7 +80,7 @@ impl<S: MultiService> Clients<S> {
             timer: None,
             state: S::Client::default(),
         });
-        self.ebb.note(self.clients.len());
+        self.ebb.note(self.clients.len(), CROWD);
         self.idle_deadline = None;
     }
 
