@@ -166,8 +166,13 @@ impl Running {
         self.connect(50)?;
         self.run_scripts(scripts)?;
         self.connect(1)?;
+        self.longest_wait_during(EXPIRY_TIME)
+    }
+
+    /// [`Running::longest_wait`] of clients that look for nothing that is there.
+    pub fn longest_wait_during(&mut self, time: Duration) -> io::Result<Sample> {
         let miss = Rc::new(Script::new(&[Kind::Miss], "", "nobody"));
-        let end = Instant::now() + EXPIRY_TIME;
+        let end = Instant::now() + time;
         self.longest_wait(|_| (Instant::now() < end).then(|| miss.clone()))
     }
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::contestant::{Contestant, Sample};
 use super::harness::sys;
@@ -36,8 +36,7 @@ pub fn watch(contestant: &Contestant, bindings: usize) -> io::Result<()> {
     })?;
     let most = running.memory()?;
     running.connect(1)?;
-    let end = Instant::now() + Duration::from_secs(u64::from(TTL) + 2);
-    let go = running.longest_wait(|_| (Instant::now() < end).then(|| Rc::clone(&miss)))?;
+    let go = running.longest_wait_during(Duration::from_secs(u64::from(TTL) + 2))?;
     let left = running.memory()?;
     println!("{bindings} bindings");
     println!("resident memory, in KiB: {empty} before, {most} then, {left} when one is left");

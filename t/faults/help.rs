@@ -1,9 +1,12 @@
 //! What the tests of faults have in common: a daemon, clients that know the
 //! protocol, and the question whether all is as it was.
 
+use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::harness::client::{list, Client, PATIENCE};
@@ -16,6 +19,16 @@ pub fn setup() -> Setup {
     Setup::new()
         .binary(env!("CARGO_BIN_EXE_scache"))
         .main_cf("connection_cache_ttl_limit = 1000s")
+}
+
+/// A script in `directory` that does what bash is to do, and becomes the daemon.
+pub fn script(directory: &Path, prepare: &str) -> PathBuf {
+    let path = directory.join("script");
+    let program = env!("CARGO_BIN_EXE_scache");
+    let text = format!("#!/bin/bash\n{prepare}\nexec '{program}' \"$@\"\n");
+    fs::write(&path, text).expect("write");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
+    path
 }
 
 /// A client that has heard the announcement.
@@ -96,7 +109,7 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// Whether the daemon waits for something.
 pub fn is_asleep(daemon: &Daemon) -> bool {
-    let status = std::fs::read_to_string(daemon.proc("status")).expect("/proc");
+    let status = fs::read_to_string(daemon.proc("status")).expect("/proc");
     status.contains("State:\tS")
 }
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::harness::client::{Client, PATIENCE};
 use crate::harness::daemon::Daemon;
+use crate::harness::log_text::SYSLOG_END;
 use crate::harness::master::Setup;
 use crate::harness::namespace;
 use crate::harness::postlogd::Postlogd;
@@ -223,8 +224,7 @@ fn a_stream_that_does_not_accept_gets_its_lines_when_it_does() {
         let line = lines.next().expect("a line").expect("read");
         let line = String::from_utf8(line).expect("text");
         let text = line.split_once("]: ").expect("a pid").1;
-        // (musl ends a line with a newline as well.)
-        text.strip_suffix('\n').unwrap_or(text).to_string()
+        text.strip_suffix(SYSLOG_END).expect("its end").to_string()
     };
     for number in 0..KEPT {
         assert_eq!(next(), warning(number));

@@ -1,7 +1,6 @@
 //! What happens when there is no memory.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use crate::harness::client::list;
 use crate::harness::daemon::Daemon;
@@ -24,14 +23,7 @@ fn when_there_is_no_memory_the_last_line_of_the_log_says_so() {
         .main_cf(&value);
     let directory = setup.prepare().expect("a directory");
     let postlogd = Postlogd::bind(directory.path(), "postlog");
-    let limited = directory.path().join("limited");
-    let script = format!(
-        "ulimit -v 32768; exec '{}' \"$@\"",
-        env!("CARGO_BIN_EXE_scache")
-    );
-    fs::write(&limited, format!("#!/bin/sh\n{script}\n")).expect("write");
-    fs::set_permissions(&limited, Permissions::from_mode(0o755)).expect("chmod");
-    let setup = setup.binary(&limited);
+    let setup = setup.binary(script(directory.path(), "ulimit -v 32768"));
     let daemon = setup.start_in(directory).expect("start");
     let pid = daemon.pid();
     let ended = daemon.wait().expect("to have ended");

@@ -1,8 +1,7 @@
 //! The system refuses: accept(2) fails, there are fewer descriptors than were
 //! counted, and clients that say nothing have taken them.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
 use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
@@ -172,14 +171,9 @@ fn a_limit_that_is_lowered_is_learned() {
 fn descriptors_that_were_inherited_are_counted() {
     let setup = setup().nofile(80, 80);
     let directory = setup.prepare().expect("a directory");
-    let script = directory.path().join("scache");
-    let text = format!(
-        "#!/bin/bash\nfor fd in {{40..59}}; do eval \"exec $fd</dev/null\"; done\nexec '{}' \"$@\"\n",
-        env!("CARGO_BIN_EXE_scache")
-    );
-    fs::write(&script, text).expect("write");
-    fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("chmod");
-    let daemon = setup.binary(&script).start_in(directory).expect("start");
+    let open = r#"for fd in {40..59}; do eval "exec $fd</dev/null"; done"#;
+    let setup = setup.binary(script(directory.path(), open));
+    let daemon = setup.start_in(directory).expect("start");
     let mut client = connect(&daemon);
     let file = File::open("/dev/null").expect("open");
     for number in 0..100 {

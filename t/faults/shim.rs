@@ -3,57 +3,45 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 
-use crate::harness::directory::Directory;
+use crate::harness::interposed::Interposed;
 use crate::harness::master::Setup;
 use crate::harness::need;
 
 /// The library and the file that says which error, in a directory of their own.
-pub struct Shim(Directory);
+pub struct Shim(Interposed);
 
 impl Shim {
     /// Builds the library; accept(2) does not fail yet. Nothing, which is said,
     /// without a C compiler, or when the daemon is static and loads nothing.
     pub fn build() -> Option<Shim> {
-        let shim = Shim(Directory::new().expect("a directory"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/t/faults/accept_error.c");
-        let mut cc = Command::new("cc");
-        cc.args([
-            "-shared",
-            "-fPIC",
-            "-O",
-            "-o",
-            &shim.path("accept_error.so"),
-        ]);
-        cc.args([source, "-ldl"]);
-        File::create(shim.path("error")).expect("a file");
-        shim.fail_with(0);
-        let is_built = !cfg!(target_feature = "crt-static")
-            && cc.status().is_ok_and(|status| status.success());
-        if !is_built {
+        let Some(library) = Interposed::build("faults/accept_error.c") else {
             need::skip("cc(1) and a program linked dynamically, to have accept(2) fail");
-        }
-        is_built.then_some(shim)
+            return None;
+        };
+        let shim = Shim(library);
+        File::create(shim.error()).expect("a file");
+        shim.fail_with(0);
+        Some(shim)
     }
 
     /// A daemon under it.
     pub fn under(&self, setup: Setup) -> Setup {
         setup
-            .env("LD_PRELOAD", &self.path("accept_error.so"))
-            .env("ACCEPT_ERROR", &self.path("error"))
+            .env("LD_PRELOAD", &self.0.path())
+            .env("ACCEPT_ERROR", &self.error())
     }
 
     /// From now on accept(2) fails with this; 0 is not at all. Always as many
     /// bytes: the daemon may look at any moment.
     pub fn fail_with(&self, number: i32) {
-        let file = File::options().write(true).open(self.path("error"));
+        let file = File::options().write(true).open(self.error());
         let text = format!("{number:08}\n");
         file.and_then(|file| file.write_all_at(text.as_bytes(), 0))
             .expect("write");
     }
 
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
+    fn error(&self) -> String {
+        self.0.file("error")
     }
 }
