@@ -13,7 +13,8 @@ use super::directory::Directory;
 pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
     let directory = Directory::new()?;
     let main_cf = directory.path().join("main.cf");
-    fs::write(&main_cf, "mail_owner = daemon\nsetgid_group = bin\n")?;
+    let accounts = "mail_owner = daemon\ndefault_privs = nobody\nsetgid_group = bin\n";
+    fs::write(&main_cf, accounts)?;
     // The C daemon waits until the file is a little older.
     let file = File::options().write(true).open(&main_cf)?;
     file.set_modified(SystemTime::UNIX_EPOCH)?;
