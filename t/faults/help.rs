@@ -22,6 +22,7 @@ pub fn setup() -> Setup {
 }
 
 /// A script in `directory` that does what bash is to do, and becomes the daemon.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub fn script(directory: &Path, prepare: &str) -> PathBuf {
     let path = directory.join("script");
     let program = env!("CARGO_BIN_EXE_scache");
