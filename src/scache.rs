@@ -466,3 +466,46 @@ fn status(code: u32) -> SendAttr<'static> {
 fn prop(text: &[u8]) -> SendAttr<'_> {
     SendAttr::Str(MAIL_ATTR_PROP, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::unix_send_fd::unix_send_fd;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    /// Saves a session when so many descriptors are free; how many are cached
+    /// then.
+    fn save_with(service: &mut Scache, free_fds: usize) -> usize {
+        let (mut peer, socket) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut stream = Stream::new(socket.into(), "test socket".into());
+        let mut client = Client::default();
+        let now = Instant::now();
+        peer.write_all(b"request\0save_endp\0ttl\x00100\0label\0e\0property\0p\0\0")
+            .unwrap();
+        stream.set_readable();
+        let wait = service.service(&mut client, &mut stream, Turn { now, free_fds });
+        assert_eq!(wait, Wait::Input);
+        unix_send_fd(peer.as_fd(), peer.as_fd()).unwrap();
+        stream.set_readable();
+        let wait = service.service(&mut client, &mut stream, Turn { now, free_fds });
+        assert_eq!(wait, Wait::Request);
+        service.descriptors()
+    }
+
+    #[test]
+    fn a_session_is_given_up_for_another_when_no_more_than_the_spare_ones_are_free() {
+        let params = ScacheParams {
+            ttl_limit: Duration::from_secs(1000),
+            status_update_time: Duration::from_secs(1000),
+            farewell: Vec::new(),
+            endpoint_limit: 0,
+        };
+        let mut service = Scache::new(params, false, Instant::now());
+        assert_eq!(save_with(&mut service, FREE_FDS + 1), 1);
+        assert_eq!(save_with(&mut service, FREE_FDS + 1), 2);
+        assert_eq!(save_with(&mut service, FREE_FDS), 2);
+        assert_eq!(service.stats.early_ends, 1);
+    }
+}
