@@ -72,3 +72,26 @@ impl Iterator for Getopt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_dashes_end_the_options_and_a_value_may_be_missing() {
+        let words = |words: [&str; 3]| words.map(|word| word.as_bytes().to_vec());
+        let mut getopt = Getopt::new(words(["-l", "--", "-x"]), b"n");
+        assert_eq!(getopt.next(), Some((b'l', None)));
+        assert_eq!(getopt.next(), None);
+        assert_eq!(getopt.argument, Some(b"-x".to_vec()));
+
+        let mut getopt = Getopt::new(words(["-n", "-", "-n"]), b"n");
+        assert_eq!(getopt.next(), Some((b'n', Some(b"-".to_vec()))));
+        assert_eq!(getopt.next(), Some((b'n', None)));
+        assert_eq!((getopt.next(), getopt.argument), (None, None));
+
+        let mut getopt = Getopt::new(words(["-", "-x", "y"]), b"");
+        assert_eq!(getopt.next(), None);
+        assert_eq!(getopt.argument, Some(b"-".to_vec()));
+    }
+}

@@ -192,7 +192,10 @@ mod tests {
         let mut calls = Vec::new();
         let result = mac_parse(b"$a-$b${c}$d", &mut |piece| {
             calls.push(format!("{piece:?}"));
-            Err(MacError::Logged)
+            match piece {
+                MacPiece::Literal(_) => Ok(()),
+                _ => Err(MacError::Logged),
+            }
         });
         assert_eq!(result, Err(MacError::Logged));
         assert_eq!(calls.len(), 3);

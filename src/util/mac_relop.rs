@@ -42,3 +42,18 @@ fn to_number(text: &[u8]) -> Result<i64, MacError> {
     }
     Ok(number.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_two_numbers_are_compared_as_numbers() {
+        let compare = |left: &str, right: &str| compare_values(left.as_bytes(), right.as_bytes());
+        assert_eq!(compare("10", "9"), Ok(Ordering::Greater));
+        assert_eq!(compare("10", "9a"), Ok(Ordering::Less));
+        assert_eq!(compare("1a", "9"), Ok(Ordering::Less));
+        assert_eq!(compare("abc", "abd"), Ok(Ordering::Less));
+        assert_eq!(compare("", "0"), Ok(Ordering::Less));
+    }
+}

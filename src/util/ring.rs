@@ -155,6 +155,7 @@ mod tests {
         ring.insert_after(&mut slab, Some(0), 1);
         assert_eq!(members(&ring, &slab), [0, 1, 2, 3]);
         assert_eq!((ring.last(), ring.len()), (Some(3), 4));
+        assert!(!ring.is_empty());
         for number in 0..4 {
             ring.detach(&mut slab, number);
         }

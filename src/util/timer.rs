@@ -107,4 +107,16 @@ mod tests {
         assert_eq!(queue.pop_due(at(21)), Some("later"));
         assert_eq!(queue.first_deadline(), None);
     }
+
+    #[test]
+    fn what_is_put_back_has_its_old_place() {
+        let now = Instant::now();
+        let mut queue = TimerQueue::default();
+        let first = queue.request(now, "first");
+        queue.request(now, "second");
+        assert!(queue.cancel(first));
+        queue.put_back(first, "first");
+        assert_eq!(queue.pop_due(now), Some("first"));
+        assert_eq!(queue.pop_due(now), Some("second"));
+    }
 }
