@@ -60,7 +60,7 @@ pub const WORLDS: [World; 5] = [
         crowd: 1,
     },
     World {
-        endps: 2,
+        endps: 1,
         dests: 2,
         props: 2,
         most_ttl: LONGEST_TTL as usize,
