@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use counting::{allocated, Count};
 use harness::client::list;
+use harness::directory::Directory;
 use scache::global::mail_params::ScacheParams;
 use scache::master::multi_service::{MultiService, Turn, Wait};
 use scache::scache::{Client, Scache};
@@ -167,7 +168,8 @@ fn a_binding_that_is_renewed_and_used_allocates_nothing() {
 /// It may have to say that there is no memory.
 #[test]
 fn a_line_of_the_log_allocates_nothing() {
-    let path = std::env::temp_dir().join(format!("no-alloc-{}", std::process::id()));
+    let directory = Directory::new().expect("a directory");
+    let path = directory.path().join("log");
     let receiver = UnixDatagram::bind(&path).expect("bind");
     let mut log = LogSocket::new(
         &path,
@@ -192,7 +194,6 @@ fn a_line_of_the_log_allocates_nothing() {
     let whole = head + "warning: ".len() + 2000;
     assert_eq!(lengths[..2], [whole, whole]);
     assert!(lines[2][..lengths[2]].ends_with(b": fatal: the last line"));
-    std::fs::remove_file(path).expect("unlink");
 }
 
 #[test]

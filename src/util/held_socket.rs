@@ -98,6 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_no_socket_is_silent_and_hears_nothing_and_can_be_closed() {
+        std::fs::create_dir_all(std::env::temp_dir()).unwrap();
         let path = std::env::temp_dir().join(format!("held_socket.{}", std::process::id()));
         let fd = OwnedFd::from(File::create(&path).unwrap());
         assert!(is_silent(fd.as_fd()));
