@@ -189,6 +189,7 @@ impl ScacheMulti {
     /// Closes our side of a session that has changed hands.
     pub fn give_away(&mut self, session: Session) {
         self.names.release(session.endp);
+        session.close_shared();
     }
 
     /// The same when the new owner has not confirmed that: it may be gone, and
@@ -250,8 +251,9 @@ impl ScacheMulti {
             return None;
         };
         let (mut tried, mut most) = (None, CLOSE_MOST);
+        let mut next = self.first_live_binding(dest, now);
+        let mut others = None;
         loop {
-            let next = self.first_live_binding(dest, now);
             self.log_bindings(dest, tried, next);
             let Some(number) = next else { break };
             let key = self.bindings[number].key;
@@ -263,6 +265,9 @@ impl ScacheMulti {
                 return Some((session, self.names.text(key.prop)));
             }
             tried = next;
+            if most > 0 || !self.has_session(key.endp, now) {
+                next = self.next_live_binding(number, now, &mut others);
+            }
         }
         if msg_verbose() > 0 {
             let label = printable(dest_label);
@@ -477,16 +482,64 @@ impl ScacheMulti {
     /// has a session. Walks the bindings or the live endpoints, whichever are
     /// fewer.
     fn first_live_binding(&self, dest: NameId, now: Instant) -> Option<u32> {
-        let is_on = |number: &u32| self.bindings[*number].timer.deadline() > now;
-        if self.live.len() < self.names[dest].bindings.len() {
-            let live = self.live.iter();
-            let live = live.filter(|&&endp| self.has_session(endp, now));
-            let first = live.filter_map(|&endp| self.bindings_between(dest, endp).find(is_on));
-            return first.min_by_key(|&number| self.bindings[number].order);
+        if self.walks_bindings(dest) {
+            return self.find_live(self.bindings_from(self.names[dest].bindings.first()), now);
         }
-        let is_live = |number: &u32| self.has_session(self.bindings[*number].key.endp, now);
-        self.bindings_of(dest)
-            .find(|number| is_on(number) && is_live(number))
+        self.bindings_to_live(dest, now)
+            .min_by_key(|&number| self.bindings[number].order)
+    }
+
+    /// The same behind one that was tried: its endpoint has no session any more.
+    /// Where the endpoints are walked, that is done once for all of a lookup.
+    fn next_live_binding(
+        &self,
+        tried: u32,
+        now: Instant,
+        others: &mut Option<BTreeMap<u64, u32>>,
+    ) -> Option<u32> {
+        let dest = self.bindings[tried].key.dest;
+        if others.is_none() && self.walks_bindings(dest) {
+            return self.find_live(self.bindings_from(Some(tried)).skip(1), now);
+        }
+        let others = others.get_or_insert_with(|| {
+            let mut first = BTreeMap::new();
+            for number in self.bindings_to_live(dest, now) {
+                first.insert(self.bindings[number].order, number);
+                // A lookup closes a session of each.
+                if first.len() > CLOSE_MOST {
+                    first.pop_last();
+                }
+            }
+            first
+        });
+        others.pop_first().map(|(_, number)| number)
+    }
+
+    fn walks_bindings(&self, dest: NameId) -> bool {
+        self.names[dest].bindings.len() <= self.live.len()
+    }
+
+    /// The first of these bindings that has not ended and whose endpoint has a
+    /// session.
+    fn find_live(&self, mut bindings: impl Iterator<Item = u32>, now: Instant) -> Option<u32> {
+        bindings.find(|&number| {
+            self.is_on(number, now) && self.has_session(self.bindings[number].key.endp, now)
+        })
+    }
+
+    /// The first binding of a destination to each endpoint that has a session.
+    fn bindings_to_live(&self, dest: NameId, now: Instant) -> impl Iterator<Item = u32> + '_ {
+        let live = self.live.iter();
+        let live = live.filter(move |&&endp| self.has_session(endp, now));
+        live.filter_map(move |&endp| {
+            self.bindings_between(dest, endp)
+                .find(|&number| self.is_on(number, now))
+        })
+    }
+
+    /// Whether a binding has not ended, though it may not have been its turn.
+    fn is_on(&self, number: u32, now: Instant) -> bool {
+        self.bindings[number].timer.deadline() > now
     }
 
     /// Whether an endpoint has a session that has not ended, though it may not
@@ -501,9 +554,9 @@ impl ScacheMulti {
         std::iter::successors(self.names[endp].sessions.first(), succ)
     }
 
-    fn bindings_of(&self, dest: NameId) -> impl Iterator<Item = u32> + '_ {
+    fn bindings_from(&self, first: Option<u32>) -> impl Iterator<Item = u32> + '_ {
         let succ = |&number: &u32| Ring::succ(&self.bindings, number);
-        std::iter::successors(self.names[dest].bindings.first(), succ)
+        std::iter::successors(first, succ)
     }
 
     fn bindings_between(&self, dest: NameId, endp: NameId) -> impl Iterator<Item = u32> + '_ {
@@ -521,11 +574,9 @@ impl ScacheMulti {
     /// one to the one before another.
     fn log_bindings(&self, dest: NameId, from: Option<u32>, end: Option<u32>) {
         if msg_verbose() > 0 {
-            let these = self
-                .bindings_of(dest)
-                .skip_while(|&number| from.is_some_and(|from| number != from))
-                .take_while(|&number| Some(number) != end);
-            for number in these {
+            let first = from.or(self.names[dest].bindings.first());
+            let these = self.bindings_from(first);
+            for number in these.take_while(|&number| Some(number) != end) {
                 log_no_endpoint(self.names.text(self.bindings[number].key.endp));
             }
         }

@@ -310,7 +310,7 @@ impl<S: MultiService> Clients<S> {
             Wait::Output => {
                 client.stream.fflush();
                 if client.stream.has_unwritten() {
-                    return Ok(());
+                    return self.served(number, Wait::Output, now);
                 }
             }
         }
@@ -417,6 +417,7 @@ impl<S: MultiService> Clients<S> {
         if let Some(timer) = client.timer {
             self.timeouts.cancel(timer);
         }
+        client.stream.discard_input();
         self.service.disconnected(client.state);
         self.ebb.note(self.clients.len(), CROWD);
         if self.clients.is_empty() && !self.ending {

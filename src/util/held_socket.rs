@@ -4,20 +4,35 @@
 //! is no socket is left as it is.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Whether the other side is there and silent, as far as that is known: it has
-/// neither sent anything nor hung up. What is no socket always is.
+/// neither sent anything nor hung up. What is no socket always is, and one that
+/// nobody has connected.
 pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: `byte` is one writable byte and outlives the call.
     let count = unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
-    count < 0
-        && matches!(
-            io::Error::last_os_error().raw_os_error(),
-            Some(libc::EAGAIN | libc::ENOTSOCK)
-        )
+    count < 0 && !is_of_connection(&io::Error::last_os_error())
+}
+
+/// Whether an error is about the connection, and not only about the question.
+fn is_of_connection(err: &io::Error) -> bool {
+    const OF_QUESTION: [libc::c_int; 10] = [
+        libc::EAGAIN,
+        libc::EINTR,
+        libc::ENOTSOCK,
+        libc::ENOTCONN,
+        libc::EINVAL,
+        libc::EOPNOTSUPP,
+        libc::EACCES,
+        libc::EPERM,
+        libc::ENOMEM,
+        libc::ENOBUFS,
+    ];
+    !err.raw_os_error()
+        .is_some_and(|number| OF_QUESTION.contains(&number))
 }
 
 /// Sends a text if that can be done at once. What is no socket gets nothing.
@@ -30,10 +45,7 @@ pub fn send_at_once(socket: BorrowedFd<'_>, text: &[u8]) {
 /// Closes a descriptor that may be the last one of a socket, without waiting
 /// for what its former owner left unsent: the system goes on sending that.
 pub fn close_at_once(fd: OwnedFd) {
-    let off = libc::linger {
-        l_onoff: 0,
-        l_linger: 0,
-    };
+    let off = NO_LINGER;
     // SAFETY: `off` is readable for its size. That this fails is no harm: what
     // is no socket does not wait either.
     unsafe {
@@ -46,6 +58,52 @@ pub fn close_at_once(fd: OwnedFd) {
         )
     };
     drop(fd);
+}
+
+/// Closes a descriptor that somebody else should have as well: how long the
+/// socket lingers is theirs to say, unless something is unsent, for which we
+/// would wait if they have closed theirs.
+pub fn close_shared(fd: OwnedFd) {
+    match lingers(fd.as_fd()) && has_unsent(fd.as_fd()) {
+        true => close_at_once(fd),
+        false => drop(fd),
+    }
+}
+
+const NO_LINGER: libc::linger = libc::linger {
+    l_onoff: 0,
+    l_linger: 0,
+};
+
+fn lingers(socket: BorrowedFd<'_>) -> bool {
+    let mut linger = NO_LINGER;
+    let mut size = size_of_val(&linger) as libc::socklen_t;
+    // SAFETY: `linger` is writable for its size, and `size` says that.
+    unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw mut linger).cast(),
+            &mut size,
+        )
+    };
+    linger.l_onoff != 0 && linger.l_linger > 0
+}
+
+/// Whether there are bytes that have not arrived at the other side.
+#[cfg(target_os = "linux")]
+fn has_unsent(socket: BorrowedFd<'_>) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: `count` is the number that the system writes to.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
+    result != 0 || count > 0
+}
+
+/// There may be: this system does not tell.
+#[cfg(not(target_os = "linux"))]
+fn has_unsent(_: BorrowedFd<'_>) -> bool {
+    true
 }
 
 #[cfg(test)]

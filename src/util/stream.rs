@@ -16,7 +16,7 @@ use memchr::memchr;
 
 use super::mymalloc::may_fail;
 
-use super::unix_recv_fd::unix_recv_bytes;
+use super::unix_recv_fd::{unix_discard, unix_recv_bytes};
 
 /// The most input that is read ahead, in bytes. The original's
 /// `VSTREAM_BUFSIZE`.
@@ -307,6 +307,14 @@ impl Stream {
         }
     }
 
+    /// Takes what nobody will read, before the end. After a client that has left
+    /// in the usual way there is nothing.
+    pub fn discard_input(&mut self) {
+        if self.ended != Some(NoInput::Eof) || self.error.is_some() {
+            unix_discard(self.input.as_fd());
+        }
+    }
+
     /// Whether output is waiting for the client to take it.
     pub fn has_unwritten(&self) -> bool {
         self.written < self.write_buf.len()
@@ -317,7 +325,12 @@ impl Stream {
             return;
         }
         if self.read_buf.is_empty() {
-            self.read_buf = vec![0; STREAM_BUFSIZE].into();
+            let mut room = Vec::new();
+            if may_fail(|| room.try_reserve_exact(STREAM_BUFSIZE)).is_err() {
+                return self.end(NoInput::NoMemory);
+            }
+            room.resize(STREAM_BUFSIZE, 0);
+            self.read_buf = room.into();
         }
         let count = match self.output {
             None => unix_recv_bytes(self.input.as_fd(), &mut self.read_buf),

@@ -2,7 +2,8 @@
 //! closes those that nobody asked for.
 //!
 //! There is room for as many as one message can carry: the system would close
-//! those that do not fit, and might wait for the network meanwhile.
+//! those that do not fit, and might wait for the network meanwhile. (It does that
+//! still when this process may not have as many.)
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::close_on_exec::close_on_exec;
 use super::held_socket::close_at_once;
+use super::open_limit::can_open;
 
 /// So many descriptors fit into one message. Linux calls it `SCM_MAX_FD`.
 const FD_MOST: usize = 253;
@@ -24,7 +26,9 @@ const RECV_FLAGS: libc::c_int = 0;
 /// Receives one byte and the descriptor that came with it: nothing when the
 /// message carried none, more than one, or was the end of the stream.
 /// Descriptors that are not returned are closed. The original's
-/// `unix_recv_fd()`. Fails with what recvmsg(2) says, `WouldBlock` included.
+/// `unix_recv_fd()`. Fails with what recvmsg(2) says, `WouldBlock` included, with
+/// `EMFILE` when the one that came found no room in this process, and with
+/// `EACCES` when it did and the system's security rules kept it away.
 pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let (mut count, mut kept) = (0, None);
     let (_, truncated) = receive(socket, &mut [0], |fd| {
@@ -32,9 +36,9 @@ pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         kept.replace(fd).into_iter().for_each(close_at_once);
     })?;
     match count {
-        // There was one, and no room for it in this process or system.
+        0 if truncated && can_open(socket) => Err(io::Error::from_raw_os_error(libc::EACCES)),
         0 if truncated => Err(io::Error::from_raw_os_error(libc::EMFILE)),
-        1 => Ok(kept),
+        1 if !truncated => Ok(kept),
         _ => {
             kept.into_iter().for_each(close_at_once);
             Ok(None)
@@ -47,6 +51,15 @@ pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 pub fn unix_recv_bytes(socket: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<usize> {
     let (count, _) = receive(socket, data, close_at_once)?;
     Ok(count)
+}
+
+/// Takes all that has come and that nobody reads any more, before the socket is
+/// closed: the system would close the descriptors among it.
+pub fn unix_discard(socket: BorrowedFd<'_>) {
+    // Nothing else may come meanwhile.
+    // SAFETY: shutdown() takes plain numbers.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD) };
+    while unix_recv_bytes(socket, &mut [0; 4096]).is_ok_and(|count| count > 0) {}
 }
 
 /// Receives bytes, and takes each descriptor that came with them. Says how many

@@ -2,14 +2,17 @@
 //! counted, and clients that say nothing have taken them.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
+use crate::harness::interposed::Interposed;
 use crate::harness::log_text::in_words_of_libc;
 use crate::harness::{need, sys};
 use crate::help::*;
 use crate::shim::Shim;
+use crate::stopped_clock;
 
 /// A client that has a place in the queue of those to be let in, and its
 /// request, too.
@@ -164,6 +167,74 @@ fn a_limit_that_is_lowered_is_learned() {
     answers(&mut connect(&daemon));
     assert!(find(&mut client, "f").is_some());
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
+fn of_two_descriptors_with_room_for_one_none_is_kept() {
+    // Only the same user may lower it.
+    let setup = setup().entry(|entry| entry.unprivileged = false);
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let (file, other) = session();
+    let request = "request=save_endp ttl=100 label=e property=p .";
+    assert_eq!(ask(&mut client, request), list("dummy= ."));
+    let is_free = |fd: &u64| !daemon.proc(&format!("fd/{fd}")).exists();
+    let next = (0..).find(is_free).expect("a number");
+    sys::limit_open_files_of(daemon.pid(), next + 1).expect("prlimit");
+    client.send_fds(&[file.as_fd(); 2], b"\0").expect("send");
+    drop(file);
+    assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
+    assert!(find(&mut client, "e").is_none());
+    closed(&other);
+}
+
+#[test]
+fn a_descriptor_that_a_security_module_keeps_away_costs_no_session() {
+    let Some(library) = odd_sockets() else { return };
+    let setup = setup().env("LD_PRELOAD", &library.path());
+    let daemon = setup.env("KEPT_AWAY", "yes").start().expect("start");
+    let mut client = connect(&daemon);
+    let status = save(&mut client, 100, "e", "p", session().0);
+    assert_eq!(status, list("status=2 ."));
+    let reason = "unable to receive file descriptor: Permission denied";
+    assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
+}
+
+/// ipc_timeout is for each piece, as in C, and not for all of a reply.
+#[test]
+fn a_client_that_takes_a_long_reply_in_small_pieces_has_time_for_each() {
+    let Some(library) = odd_sockets() else { return };
+    let Some(clock) = stopped_clock::Shim::to_stand_still() else {
+        return;
+    };
+    let setup = clock.stopped(setup().main_cf("ipc_timeout = 10s"));
+    let both = format!("{} {}", clock.library(), library.path());
+    let setup = setup.env("LD_PRELOAD", &both).env("SMALL_BUFFER", "yes");
+    let daemon = setup.start().expect("start");
+    let (mut client, mut slow) = (connect(&daemon), connect(&daemon));
+    let prop = "x".repeat(59_900);
+    let (file, _other) = session();
+    save(&mut client, 900, "e", &prop, file);
+    slow.send_list("request=find_endp label=e .").expect("send");
+    let wanted = list(&format!("status=0 property={prop} ."));
+    for (number, piece) in wanted.chunks(20_000).enumerate() {
+        // It has seen that there is room again.
+        answers(&mut client);
+        clock.off_by(6 * number as i64);
+        answers(&mut client);
+        assert!(slow.receive_bytes(piece.len()).expect("a piece") == piece);
+    }
+    slow.send_list("dummy= .").expect("send");
+    slow.receive_fd().expect("the session");
+}
+
+/// Sockets in trouble; nothing, which is said, without a C compiler.
+fn odd_sockets() -> Option<Interposed> {
+    let library = Interposed::build("faults/odd_sockets.c");
+    if library.is_none() {
+        need::skip("cc(1) and a program linked dynamically, to have odd sockets");
+    }
+    library
 }
 
 /// What master(8) was started with may be there, at any number.

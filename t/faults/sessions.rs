@@ -122,6 +122,66 @@ fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come
     }
 }
 
+/// Its client has closed it before it says that it has it, so ours is the last.
+#[test]
+fn a_session_with_something_unsent_that_was_given_away_is_closed_without_delay() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let (socket, _other) = unsent();
+    save(&mut client, 100, "e", "p", &socket);
+    drop(socket);
+    find_begun(&mut client, "e").expect("the session");
+    client.send_list("dummy= .").expect("send");
+    drop(client.receive_fd().expect("a descriptor"));
+    client.send_list("dummy= .").expect("send");
+    wait_for_fds(&daemon, before);
+    answers(&mut client);
+}
+
+/// How long it lingers is the business of its new owner.
+#[test]
+fn a_session_that_was_given_away_is_as_its_owner_made_it() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let socket = TcpStream::connect(address).expect("connect");
+    sys::set_linger(socket.as_fd(), 3600).expect("setsockopt");
+    save(&mut client, 100, "e", "p", &socket);
+    find(&mut client, "e").expect("the session");
+    answers(&mut client);
+    assert_eq!(sys::linger(socket.as_fd()).expect("getsockopt"), 3600);
+}
+
+/// The client is disconnected for a list that is too long, and behind that
+/// there is more, which nobody reads.
+#[test]
+fn descriptors_that_are_never_read_are_closed_without_delay() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
+    let before = daemon.fd_count().expect("/proc");
+    let (socket, _other) = unsent();
+    daemon.stop().expect("stop");
+    client.send(&[b'x'; 80_000]).expect("send");
+    for _ in 0..10 {
+        client.send_fd(socket.as_fd()).expect("send a descriptor");
+    }
+    drop(socket);
+    daemon.signal(libc::SIGCONT).expect("go on");
+    wait_for_fds(&daemon, before - 1);
+    answers(&mut other_client);
+}
+
 #[test]
 fn a_session_that_is_on_its_way_at_the_end_is_told() {
     let farewell = "connection_cache_farewell = QUIT";
@@ -156,6 +216,50 @@ fn a_lookup_closes_a_hundred_dead_sessions_and_goes_on_the_next_time() {
     client.drained().expect("drained");
     assert!(find(&mut client, "e").is_none());
     assert_eq!(daemon.fd_count().expect("/proc"), before - 151);
+}
+
+/// The first time the endpoints with sessions are fewer than the bindings, the
+/// second time the bindings are.
+#[test]
+fn a_lookup_by_destination_looks_at_a_hundred_endpoints_and_goes_on_the_next_time() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    for unbound in [0, 500] {
+        let (dead, other) = session();
+        drop(other);
+        let (file, _other) = session();
+        for number in 0..unbound {
+            save(&mut client, 100, &format!("unbound-{number}"), "p", &file);
+        }
+        for number in 0..200 {
+            let endp = format!("e{number}");
+            for prop in ["q", "r"] {
+                let bind = format!("ttl=100 label=d property={prop}-{number} label={endp}");
+                ask(&mut client, &format!("request=save_dest {bind} ."));
+            }
+        }
+        // Made in another order than the bindings.
+        for number in (0..150).rev() {
+            save(&mut client, 100, &format!("e{number}"), "dead", &dead);
+        }
+        for number in [199, 160] {
+            save(&mut client, 100, &format!("e{number}"), "alive", &file);
+        }
+        let before = daemon.fd_count().expect("/proc");
+        let find = "request=find_dest label=d .";
+        let miss = list("status=2 property= property= .");
+        assert_eq!(ask(&mut client, find), miss);
+        assert_eq!(daemon.fd_count().expect("/proc"), before - 100);
+        for number in [160, 199] {
+            let hit = format!("status=0 property=q-{number} property=alive .");
+            assert_eq!(ask(&mut client, find), list(&hit));
+            client.send_list("dummy= .").expect("send");
+            client.receive_fd().expect("the session");
+            client.send_list("dummy= .").expect("send");
+        }
+        assert_eq!(ask(&mut client, find), miss);
+        assert_eq!(daemon.fd_count().expect("/proc"), before - 152);
+    }
 }
 
 /// What the daemon has logged of its cache from start to end, without the

@@ -360,6 +360,24 @@ pub fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
 }
 
+/// For how many seconds close() waits until what was sent has arrived.
+pub fn linger(socket: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    let mut linger = libc::linger {
+        l_onoff: 0,
+        l_linger: 0,
+    };
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+    let mut size = size_of::<libc::linger>() as libc::socklen_t;
+    let value: *mut libc::linger = &mut linger;
+    // SAFETY: `linger` is writable for its size, and `size` says that.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, value.cast(), &mut size) })?;
+    Ok(if linger.l_onoff == 0 {
+        0
+    } else {
+        linger.l_linger
+    })
+}
+
 /// Lets close() wait for so many seconds until what was sent has arrived.
 pub fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     let linger = libc::linger {
