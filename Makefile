@@ -35,7 +35,8 @@
 # Postfix that is installed, or else those of Debian's; any of them can be given
 # on the command line, and another value makes a new build.
 
-postconf = $(or $(shell postconf -dh $(1) 2>/dev/null),$(2))
+# An ordinary user may not have it in the PATH.
+postconf = $(or $(shell PATH="$$PATH:/usr/sbin" postconf -dh $(1) 2>/dev/null),$(2))
 
 config_directory  := $(call postconf,config_directory,/etc/postfix)
 queue_directory   := $(call postconf,queue_directory,/var/spool/postfix)
@@ -82,16 +83,19 @@ else
 unexport SCACHE
 endif
 
-# Where it was built is not in what was built.
-REMAP = --remap-path-prefix=$(CURDIR)=/usr/src/scache \
-	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
+# Where it was built is not in what was built. (Between the flags is not a blank,
+# of which a path may have some.)
+us := $(shell printf '\037')
+REMAP = --remap-path-prefix=$(CURDIR)=/usr/src/scache$(us)--remap-path-prefix=$(or \
+	$(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
+flags := $(or $(CARGO_ENCODED_RUSTFLAGS),$(subst $() ,$(us),$(strip $(RUSTFLAGS))))
 
-all: export RUSTFLAGS := $(RUSTFLAGS) $(REMAP)
+all: export CARGO_ENCODED_RUSTFLAGS := $(flags)$(if $(flags),$(us))$(REMAP)
 all:
 	$(CARGO) build --release $(LOCKED)
 
 check:
-	t/count $(TARGET) $(CARGO) test $(LOCKED) --no-fail-fast $(TESTS)
+	t/count "$(TARGET)" $(CARGO) test $(LOCKED) --no-fail-fast $(TESTS)
 
 record:
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
@@ -107,23 +111,23 @@ check-architectures:
 	t/check-architectures
 
 check-postfix: all
-	t/postfix/check-postfix $(or $(SCACHE),$(DAEMON))
-	t/postfix/check-jail $(or $(SCACHE),$(DAEMON))
+	t/postfix/check-postfix "$(or $(SCACHE),$(DAEMON))"
+	t/postfix/check-jail "$(or $(SCACHE),$(DAEMON))"
 
 check-generations: oldest
-	t/postfix/check-generations $(TARGET)/scache-oldest
+	t/postfix/check-generations "$(TARGET)/scache-oldest"
 
 check-logtools: oldest
-	t/postfix/check-logtools $(TARGET)/scache-oldest
+	t/postfix/check-logtools "$(TARGET)/scache-oldest"
 
 # One that runs in all of them.
 oldest:
-	mkdir -p $(TARGET)
-	t/postfix/build-oldest $(TARGET)/scache-oldest
+	mkdir -p "$(TARGET)"
+	t/postfix/build-oldest "$(TARGET)/scache-oldest"
 
 check-oracles:
-	t/postfix/build-oldest $(TARGET)/oracle-tests options transcripts daemon
-	t/postfix/check-oracles $(TARGET)/oracle-tests
+	t/postfix/build-oldest "$(TARGET)/oracle-tests" options transcripts daemon
+	t/postfix/check-oracles "$(TARGET)/oracle-tests"
 
 check-debian-build:
 	t/postfix/check-debian-build
@@ -141,7 +145,7 @@ bench:
 	$(CARGO) bench $(LOCKED) --quiet --bench bench
 
 bench-mail: all
-	t/postfix/bench-mail $(DAEMON)
+	t/postfix/bench-mail "$(DAEMON)"
 
 bench-syscalls: all
 	t/bench/syscalls
@@ -157,7 +161,7 @@ fuzz:
 	t/fuzz/run
 
 mutants:
-	t/mutants/run $(TARGET)/mutants
+	t/mutants/run "$(TARGET)/mutants"
 
 check-asan:
 	t/check-asan
@@ -166,10 +170,10 @@ check-memcheck:
 	t/check-memcheck
 
 dist:
-	t/dist $(TARGET)/dist
+	t/dist "$(TARGET)/dist"
 
 check-dist: dist
-	t/check-dist $(TARGET)/dist/*.tar.gz
+	t/check-dist "$(TARGET)"/dist/*.tar.gz
 
 # Mode, owner and stripping are the packager's to say.
 INSTALL = install
@@ -177,17 +181,15 @@ INSTALL_PROGRAM = $(INSTALL) -m 755
 INSTALL_DATA = $(INSTALL) -m 644
 
 # What was built is installed; nothing is built with other values meanwhile.
-install: $(DAEMON)
-	$(INSTALL) -d $(DESTDIR)$(daemon_directory) $(DESTDIR)$(manpage_directory)/man8
-	$(INSTALL_PROGRAM) $(DAEMON) $(DESTDIR)$(daemon_directory)/scache
-	$(INSTALL_DATA) src/scache.8 $(DESTDIR)$(manpage_directory)/man8/scache.8
-
-$(DAEMON):
-	@echo "make install: run make first" >&2; exit 1
+install:
+	@test -f "$(DAEMON)" || { echo "make install: run make first" >&2; exit 1; }
+	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8"
+	$(INSTALL_PROGRAM) "$(DAEMON)" "$(DESTDIR)$(daemon_directory)/scache"
+	$(INSTALL_DATA) src/scache.8 "$(DESTDIR)$(manpage_directory)/man8/scache.8"
 
 uninstall:
-	rm -f $(DESTDIR)$(daemon_directory)/scache
-	rm -f $(DESTDIR)$(manpage_directory)/man8/scache.8
+	rm -f "$(DESTDIR)$(daemon_directory)/scache"
+	rm -f "$(DESTDIR)$(manpage_directory)/man8/scache.8"
 
 clean:
 	$(CARGO) clean
