@@ -107,7 +107,7 @@ fn a_session_that_was_sent_is_the_clients_even_if_it_never_says_so() {
 
 #[test]
 fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
-    let daemon = setup().main_cf("ipc_timeout = 1s").start().expect("start");
+    let daemon = setup().main_cf("ipc_timeout = 3s").start().expect("start");
     let (mut slow, mut client) = (connect(&daemon), connect(&daemon));
     let (file, _other) = session();
     save(&mut client, 100, "e", "p", &file);

@@ -157,7 +157,7 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
 
 #[test]
 fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
-    let daemon = setup().main_cf("ipc_timeout = 2s").start().expect("start");
+    let daemon = setup().main_cf("ipc_timeout = 4s").start().expect("start");
     let before = Before::of(&daemon);
     let mut deaf: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
     for client in &mut deaf {

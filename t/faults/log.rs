@@ -32,12 +32,6 @@ fn start(setup: Setup) -> (Postlogd, Daemon) {
     (postlogd, setup.start_in(directory).expect("start"))
 }
 
-/// So many lines a socket takes before it is read.
-fn socket_takes() -> usize {
-    let limit = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").expect("/proc");
-    limit.trim().parse::<usize>().expect("a number") + 1
-}
-
 /// Has the daemon log this many lines; each is answered.
 fn provoke(client: &mut Client, numbers: std::ops::Range<usize>) {
     for number in numbers {
@@ -80,7 +74,7 @@ fn clients_are_served_and_what_is_lost_is_counted_and_said_in_its_place() {
     const LOST: usize = 500;
     let (postlogd, daemon) = start(unread());
     let mut client = connect(&daemon);
-    let room = socket_takes() + KEPT;
+    let room = postlogd.takes() + KEPT;
     for _ in 0..2 {
         provoke(&mut client, 0..room + LOST);
         answers(&mut connect(&daemon));
@@ -99,7 +93,7 @@ fn clients_are_served_and_what_is_lost_is_counted_and_said_in_its_place() {
 fn what_a_receiver_took_with_it_is_counted_when_the_next_one_comes() {
     let (postlogd, daemon) = start(unread());
     let mut client = connect(&daemon);
-    let taken = socket_takes();
+    let taken = postlogd.takes();
     provoke(&mut client, 0..taken + 50);
     drop(postlogd);
     provoke(&mut client, 0..5);
@@ -113,7 +107,7 @@ fn what_a_receiver_took_with_it_is_counted_when_the_next_one_comes() {
 fn the_last_statistics_wait_for_a_while() {
     let (postlogd, mut daemon) = start(unread());
     let mut client = connect(&daemon);
-    let count = socket_takes() + 100;
+    let count = postlogd.takes() + 100;
     provoke(&mut client, 0..count);
     answers(&mut client);
     daemon.lose_master();
@@ -124,37 +118,39 @@ fn the_last_statistics_wait_for_a_while() {
 
 #[test]
 fn with_an_unread_log_it_ends_all_the_same() {
-    let (_postlogd, daemon) = start(unread());
-    provoke(&mut connect(&daemon), 0..socket_takes() + 100);
+    let (postlogd, daemon) = start(unread());
+    let count = postlogd.takes() + 100;
+    provoke(&mut connect(&daemon), 0..count);
     let ended = daemon.end().expect("end");
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// Fills the receiver's socket before the daemon starts, with a parameter that
-/// makes it end.
-fn start_with_a_full_socket() -> (Postlogd, Daemon) {
+/// Fills the receiver's socket, with so many datagrams, before the daemon starts,
+/// with a parameter that makes it end.
+fn start_with_a_full_socket() -> (Postlogd, usize, Daemon) {
     let setup = unread().option("-oconnection_cache_ttl_limit=x");
     let directory = setup.prepare().expect("a directory");
     let postlogd = Postlogd::bind(directory.path(), "postlog");
-    postlogd.fill();
-    (postlogd, setup.start_in(directory).expect("start"))
+    let count = postlogd.fill();
+    let daemon = setup.start_in(directory).expect("start");
+    (postlogd, count, daemon)
 }
 
 const FATAL: &str = "fatal: parameter connection_cache_ttl_limit: bad time value or unit: x";
 
 #[test]
 fn a_fatal_message_waits_for_a_while() {
-    let (postlogd, daemon) = start_with_a_full_socket();
+    let (postlogd, count, daemon) = start_with_a_full_socket();
     let pid = daemon.pid();
     assert!(daemon.wait_for_log(FATAL));
-    postlogd.discard(socket_takes());
+    postlogd.discard(count);
     assert!(postlogd.receive(pid).text.ends_with(FATAL));
     assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");
 }
 
 #[test]
 fn and_then_the_daemon_ends_without_it() {
-    let (_postlogd, daemon) = start_with_a_full_socket();
+    let (_postlogd, _, daemon) = start_with_a_full_socket();
     assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");
 }
 

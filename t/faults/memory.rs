@@ -127,6 +127,6 @@ fn the_memory_of_many_bindings_goes_back_though_one_is_left() {
 fn limit_memory(daemon: &Daemon, more: u64) {
     let pages = fs::read_to_string(daemon.proc("statm")).expect("/proc");
     let pages = pages.split(' ').next().expect("the size");
-    let size = 4096 * pages.parse::<u64>().expect("a number");
+    let size = sys::page_size() * pages.parse::<u64>().expect("a number");
     sys::limit_memory(daemon.pid(), size + more).expect("prlimit");
 }

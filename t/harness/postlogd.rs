@@ -47,11 +47,30 @@ impl Postlogd {
         }
     }
 
-    /// Sends to it until it takes no more before it reads.
-    pub fn fill(&self) {
-        let sender = UnixDatagram::unbound().expect("a socket");
-        sender.set_nonblocking(true).expect("non-blocking");
-        while sender.send_to(b"filler", &self.path).is_ok() {}
+    /// How many lines of usual length one sender can send before they are read.
+    pub fn takes(&self) -> usize {
+        let count = self.send_all(&sender());
+        self.discard(count);
+        count
+    }
+
+    /// Sends to it until it takes no more from anybody before it reads; how many
+    /// datagrams that are.
+    pub fn fill(&self) -> usize {
+        let (mut senders, mut total) = (Vec::new(), 0);
+        loop {
+            let sender = sender();
+            match self.send_all(&sender) {
+                0 => return total,
+                count => total += count,
+            }
+            senders.push(sender);
+        }
+    }
+
+    fn send_all(&self, sender: &UnixDatagram) -> usize {
+        let send = |_: &usize| sender.send_to(&[b'x'; 100], &self.path).is_ok();
+        (0..).take_while(send).count()
     }
 
     /// Reads so many datagrams, whatever they are.
@@ -76,6 +95,12 @@ impl Drop for Postlogd {
         let _ = fs::remove_file(&self.path);
         let _ = self.socket.shutdown(Shutdown::Both);
     }
+}
+
+fn sender() -> UnixDatagram {
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender.set_nonblocking(true).expect("non-blocking");
+    sender
 }
 
 /// Is it of the form `Mmm dd hh:mm:ss`?

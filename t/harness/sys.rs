@@ -155,6 +155,13 @@ pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
     check(unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_NOFILE, &limit, old) }).map(drop)
 }
 
+/// How many bytes a page of memory has.
+#[cfg(target_os = "linux")]
+pub fn page_size() -> u64 {
+    // SAFETY: sysconf() takes a plain number.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
+
 /// Lets this process have as many open files as the system allows; how many.
 pub fn open_files_limit() -> io::Result<u64> {
     let mut limit = rlimit(0, 0);

@@ -37,7 +37,7 @@ logged() {
 # loopback one.
 as_builder() {
     unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
-        setpriv --reuid "$builder" --regid nogroup --clear-groups \
+        setpriv --reuid "$builder" --regid "$(id -g "$builder")" --clear-groups \
         env HOME=/nonexistent sh -c 'cd "$0" && exec "$@"' "$@"
 }
 
