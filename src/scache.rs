@@ -411,7 +411,7 @@ impl MultiService for Scache {
                 self.send_failed(hand_over, NO_ERROR.to_string());
             }
             State::Taken(hand_over) => {
-                self.left_behind(hand_over);
+                self.give_away(hand_over);
             }
             _ => {}
         }

@@ -170,7 +170,7 @@ impl Both {
                 self.seen.left_behind += 1;
                 let theirs = random.one_in(2);
                 let theirs = theirs.then(|| real.as_fd().try_clone_to_owned().expect("dup"));
-                self.cache(|cache| cache.leave_behind(real));
+                self.cache(|cache| cache.give_away(real));
                 match theirs {
                     Some(theirs) => self.is_theirs(age, theirs),
                     None => self.closed(age, false),

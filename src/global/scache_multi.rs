@@ -157,8 +157,8 @@ impl ScacheMulti {
     /// Takes out the oldest session of an endpoint that is not dead; those
     /// before it are closed. A hundred of them make it a miss, because others
     /// are waiting. The session belongs to the caller, who says what became of
-    /// it with [`ScacheMulti::give_back`], [`ScacheMulti::give_away`] or
-    /// [`ScacheMulti::leave_behind`]. The original's `scache_multi_find_endp()`.
+    /// it with [`ScacheMulti::give_back`] or [`ScacheMulti::give_away`]. The
+    /// original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, label: &[u8], now: Instant) -> Option<Session> {
         let session = match self.names.find(label) {
             Some(endp) => self.take_session(endp, now, &mut { CLOSE_MOST }),
@@ -186,17 +186,11 @@ impl ScacheMulti {
         self.link_session(number);
     }
 
-    /// Closes our side of a session that has changed hands.
+    /// Closes our side of a session that has changed hands. Its new owner may be
+    /// gone, and ours the last side.
     pub fn give_away(&mut self, session: Session) {
         self.names.release(session.endp);
         session.close_shared();
-    }
-
-    /// The same when the new owner has not confirmed that: it may be gone, and
-    /// ours the last side.
-    pub fn leave_behind(&mut self, session: Session) {
-        self.names.release(session.endp);
-        session.close(b"");
     }
 
     /// Binds a destination name to an endpoint name, or renews the time to

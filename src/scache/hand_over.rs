@@ -57,23 +57,19 @@ impl Scache {
     ) -> Step {
         match scan_dummy(scan, stream) {
             None => return Err((State::Taken(hand_over), Wait::Input)),
-            Some(true) => {
-                self.handed -= 1;
-                self.cache.give_away(hand_over.session);
-                return Ok(State::Request);
-            }
+            Some(true) => {}
             Some(false) if is_reset(stream) => {
                 return Ok(self.send_failed(hand_over, no_dummy_reason(stream)));
             }
             Some(false) => warn_not_sent(hand_over.service, &no_dummy_reason(stream)),
         }
-        Ok(self.left_behind(hand_over))
+        Ok(self.give_away(hand_over))
     }
 
-    /// The client may have the session, and has not said so.
-    pub(super) fn left_behind(&mut self, hand_over: HandOver) -> State {
+    /// The client has the session, or it may have it and has not said so.
+    pub(super) fn give_away(&mut self, hand_over: HandOver) -> State {
         self.handed -= 1;
-        self.cache.leave_behind(hand_over.session);
+        self.cache.give_away(hand_over.session);
         State::Request
     }
 }
