@@ -113,7 +113,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
-    use std::os::unix::net::{UnixDatagram, UnixStream};
+    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
     #[test]
     fn a_socket_is_silent_until_the_other_side_speaks_or_hangs_up() {
@@ -137,6 +137,14 @@ mod tests {
         (&socket).write_all(b"unread").unwrap();
         drop(other);
         assert!(!is_silent(socket.as_fd()));
+    }
+
+    #[test]
+    fn a_socket_that_nobody_has_connected_is_silent() {
+        let path = std::env::temp_dir().join(format!("listener.{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(is_silent(listener.as_fd()));
     }
 
     #[test]
