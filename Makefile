@@ -31,6 +31,8 @@
 #   make install         (and uninstall) what make has built, with DESTDIR
 #   make dist            a source tarball with all crates in it
 #
+# README names those that are left out here.
+#
 # What is compiled in goes by its Postfix name. The values are those of the
 # Postfix that is installed, or else those of Debian's; any of them can be given
 # on the command line, and another value makes a new build.
@@ -148,7 +150,7 @@ bench-mail: all
 	t/postfix/bench-mail "$(DAEMON)"
 
 bench-syscalls: all
-	t/bench/syscalls
+	t/bench/syscalls "$(DAEMON)"
 
 soak:
 	$(CARGO) test $(LOCKED) --release --quiet --test soak -- $(MINUTES)
