@@ -578,10 +578,8 @@ impl ScacheMulti {
 }
 
 fn log_no_endpoint(label: &[u8]) {
-    if msg_verbose() > 0 {
-        let label = printable(label);
-        msg_info!("scache_multi_find_endp: no endpoint cache: endp_label={label}");
-    }
+    let label = printable(label);
+    msg_info!("scache_multi_find_endp: no endpoint cache: endp_label={label}");
 }
 
 /// The rest of an endpoint's sessions is for the next lookup to look at.

@@ -36,6 +36,17 @@ fn a_session_that_was_not_handed_over_is_back_in_its_place() {
 }
 
 #[test]
+fn a_session_that_is_back_is_named_in_the_log_of_v() {
+    let daemon = setup().option("-v").start().expect("start");
+    let mut client = connect(&daemon);
+    let (file, _other) = session();
+    save(&mut client, 100, "e", "p", &file);
+    find_begun(&mut client, "e").expect("the session");
+    drop(client);
+    assert!(daemon.wait_for_log("scache_multi_give_back: endp_prop=p fd="));
+}
+
+#[test]
 fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
     let Some(clock) = Shim::to_stand_still() else {
         return;
