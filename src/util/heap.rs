@@ -32,12 +32,19 @@ impl Ebb {
     /// that have gone, or when few are left of a crowd. A step is small enough
     /// for that to be done in a moment, and too large for every day.
     pub fn note(&mut self, count: usize, step: usize) {
-        self.most = self.most.max(count);
-        let gone = self.most - count;
-        if gone >= step || gone >= CROWD && count < self.most / 4 {
-            self.most = count;
+        if self.is_time(count, step) {
             give_back();
         }
+    }
+
+    fn is_time(&mut self, count: usize, step: usize) -> bool {
+        self.most = self.most.max(count);
+        let gone = self.most - count;
+        let is_time = gone >= step || gone >= CROWD && count < self.most / 4;
+        if is_time {
+            self.most = count;
+        }
+        is_time
     }
 }
 
@@ -55,5 +62,47 @@ fn give_back() {
 pub fn shrink<T>(vector: &mut Vec<T>) {
     if vector.len() + 1 < vector.capacity() / 4 {
         vector.shrink_to(2 * vector.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_goes_back_after_each_step_and_when_few_are_left_of_a_crowd() {
+        const STEP: usize = 4000;
+        let mut ebb = Ebb::default();
+        for (count, is_time) in [
+            (10_000, false),
+            (6001, false),
+            (6000, true),
+            (2001, false),
+            (2000, true),
+            // No step any more: now it has to be less than a quarter.
+            (500, false),
+            (499, true),
+            (600, false),
+            // And many that have gone.
+            (101, false),
+            (100, true),
+            (0, false),
+            (700, false),
+            (180, false),
+            (100, true),
+        ] {
+            assert_eq!(ebb.is_time(count, STEP), is_time, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_vector_of_which_a_quarter_is_in_use_stays_as_it_is() {
+        let mut vector = Vec::with_capacity(400);
+        vector.resize(99, 0);
+        shrink(&mut vector);
+        assert_eq!(vector.capacity(), 400);
+        vector.pop();
+        shrink(&mut vector);
+        assert_eq!(vector.capacity(), 196);
     }
 }
