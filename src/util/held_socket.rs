@@ -113,7 +113,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
-    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     #[test]
     fn a_socket_is_silent_until_the_other_side_speaks_or_hangs_up() {
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_socket_that_nobody_has_connected_is_silent() {
-        let path = std::env::temp_dir().join(format!("listener.{}", std::process::id()));
-        let listener = UnixListener::bind(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        assert!(is_silent(listener.as_fd()));
+        match TcpListener::bind("127.0.0.1:0") {
+            Ok(listener) => assert!(is_silent(listener.as_fd())),
+            Err(error) => skip(&format!("a socket at 127.0.0.1: {error}")),
+        }
     }
 
     #[test]
