@@ -203,11 +203,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether an expression is a name with a text in braces behind it.
+    /// Whether an expression, which does not begin with a brace, is a name with a
+    /// text in braces behind it.
     fn is_call(&self, expr: &[u8]) -> bool {
-        let length = name_length(expr);
-        let next = skip_blanks(&expr[length..]).first();
-        length > 0 && next == Some(&b'{') && !self.names.functions.is_empty()
+        let next = skip_blanks(&expr[name_length(expr)..]).first();
+        next == Some(&b'{') && !self.names.functions.is_empty()
     }
 
     /// Calls a function.
