@@ -259,6 +259,7 @@ impl ScacheMulti {
                 return Some((session, self.names.text(key.prop)));
             }
             tried = next;
+            // The endpoint may have more than may be closed.
             if most > 0 || !self.has_session(key.endp, now) {
                 next = self.next_live_binding(number, now, &mut others);
             }

@@ -14,11 +14,11 @@ pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: `byte` is one writable byte and outlives the call.
     let count = unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
-    count < 0 && !is_of_connection(&io::Error::last_os_error())
+    count < 0 && is_of_question(&io::Error::last_os_error())
 }
 
-/// Whether an error is about the connection, and not only about the question.
-fn is_of_connection(err: &io::Error) -> bool {
+/// Whether an error is only about the question, and not about the connection.
+fn is_of_question(err: &io::Error) -> bool {
     const OF_QUESTION: [libc::c_int; 10] = [
         libc::EAGAIN,
         libc::EINTR,
@@ -31,7 +31,7 @@ fn is_of_connection(err: &io::Error) -> bool {
         libc::ENOMEM,
         libc::ENOBUFS,
     ];
-    !err.raw_os_error()
+    err.raw_os_error()
         .is_some_and(|number| OF_QUESTION.contains(&number))
 }
 

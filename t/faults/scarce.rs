@@ -230,11 +230,7 @@ fn a_client_that_takes_a_long_reply_in_small_pieces_has_time_for_each() {
 
 /// Sockets in trouble; nothing, which is said, without a C compiler.
 fn odd_sockets() -> Option<Interposed> {
-    let library = Interposed::build("faults/odd_sockets.c");
-    if library.is_none() {
-        need::skip("cc(1) and a program linked dynamically, to have odd sockets");
-    }
-    library
+    Interposed::build_or_skip("faults/odd_sockets.c", "have odd sockets")
 }
 
 /// What master(8) was started with may be there, at any number.

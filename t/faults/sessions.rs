@@ -4,22 +4,34 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
-use crate::harness::client::list;
+use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
 use crate::harness::{need, sys};
 use crate::help::*;
 
-/// A session that is full of what the other side does not read, and that
-/// close() would wait for an hour to get rid of.
-fn unsent() -> (TcpStream, TcpStream) {
+/// A session that close() would wait for an hour for, if something is unsent.
+fn lingering() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
-    let mut socket = TcpStream::connect(address).expect("connect");
+    let socket = TcpStream::connect(address).expect("connect");
     let (other, _) = listener.accept().expect("accept");
     sys::set_linger(socket.as_fd(), 3600).expect("setsockopt");
+    (socket, other)
+}
+
+/// One that is full of what the other side does not read.
+fn unsent() -> (TcpStream, TcpStream) {
+    let (mut socket, other) = lingering();
     socket.set_nonblocking(true).expect("fcntl");
     while socket.write(&[b'x'; 65536]).is_ok() {}
     (socket, other)
+}
+
+/// Caches one, which is then the daemon's alone; its other side.
+fn save_unsent(client: &mut Client, ttl: u32) -> TcpStream {
+    let (socket, other) = unsent();
+    save(client, ttl, "e", "p", &socket);
+    other
 }
 
 /// Waits until the daemon has so many descriptors open.
@@ -37,9 +49,7 @@ fn a_session_with_something_unsent_ends_without_delay() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     let before = daemon.fd_count().expect("/proc");
-    let (socket, _other) = unsent();
-    save(&mut client, 1, "e", "p", &socket);
-    drop(socket);
+    let _other = save_unsent(&mut client, 1);
     wait_for_fds(&daemon, before);
     answers(&mut client);
 }
@@ -51,9 +61,7 @@ fn a_session_with_something_unsent_makes_room_without_delay() {
     }
     let daemon = setup().nofile(64, 64).start().expect("start");
     let mut client = connect(&daemon);
-    let (socket, _other) = unsent();
-    save(&mut client, 100, "e", "p", &socket);
-    drop(socket);
+    let _other = save_unsent(&mut client, 100);
     let (file, _other) = session();
     for _ in 0..64 {
         save(&mut client, 1000, "other", "p", &file);
@@ -68,9 +76,8 @@ fn a_session_with_something_unsent_does_not_delay_the_end() {
     }
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let (socket, _other) = unsent();
-    save(&mut client, 100, "e", "p", &socket);
-    drop((socket, client));
+    let _other = save_unsent(&mut client, 100);
+    drop(client);
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
 }
 
@@ -81,9 +88,7 @@ fn a_session_with_something_unsent_whose_client_is_gone_is_closed_without_delay(
     }
     let daemon = setup().start().expect("start");
     let (mut client, mut other_client) = (connect(&daemon), connect(&daemon));
-    let (socket, _other) = unsent();
-    save(&mut client, 100, "e", "p", &socket);
-    drop(socket);
+    let _other = save_unsent(&mut client, 100);
     find_begun(&mut client, "e").expect("the session");
     client.send_list("dummy= .").expect("send");
     drop(client.receive_fd().expect("a descriptor"));
@@ -131,9 +136,7 @@ fn a_session_with_something_unsent_that_was_given_away_is_closed_without_delay()
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     let before = daemon.fd_count().expect("/proc");
-    let (socket, _other) = unsent();
-    save(&mut client, 100, "e", "p", &socket);
-    drop(socket);
+    let _other = save_unsent(&mut client, 100);
     find_begun(&mut client, "e").expect("the session");
     client.send_list("dummy= .").expect("send");
     drop(client.receive_fd().expect("a descriptor"));
@@ -150,10 +153,7 @@ fn a_session_that_was_given_away_is_as_its_owner_made_it() {
     }
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("an address");
-    let socket = TcpStream::connect(address).expect("connect");
-    sys::set_linger(socket.as_fd(), 3600).expect("setsockopt");
+    let (socket, _other) = lingering();
     save(&mut client, 100, "e", "p", &socket);
     find(&mut client, "e").expect("the session");
     answers(&mut client);

@@ -6,7 +6,6 @@ use std::os::unix::fs::FileExt;
 
 use crate::harness::interposed::Interposed;
 use crate::harness::master::Setup;
-use crate::harness::need;
 
 /// The library and the file that says which error, in a directory of their own.
 pub struct Shim(Interposed);
@@ -15,11 +14,10 @@ impl Shim {
     /// Builds the library; accept(2) does not fail yet. Nothing, which is said,
     /// without a C compiler, or when the daemon is static and loads nothing.
     pub fn build() -> Option<Shim> {
-        let Some(library) = Interposed::build("faults/accept_error.c") else {
-            need::skip("cc(1) and a program linked dynamically, to have accept(2) fail");
-            return None;
-        };
-        let shim = Shim(library);
+        let shim = Shim(Interposed::build_or_skip(
+            "faults/accept_error.c",
+            "have accept(2) fail",
+        )?);
         File::create(shim.error()).expect("a file");
         shim.fail_with(0);
         Some(shim)

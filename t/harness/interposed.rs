@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::directory::Directory;
+use super::need;
 
 /// The library, gone when dropped.
 pub struct Interposed(Directory);
@@ -22,6 +23,18 @@ impl Interposed {
         cc.args(["-shared", "-fPIC", "-O", "-o", &library.path()]);
         cc.arg(source).arg("-ldl");
         cc.status().ok()?.success().then_some(library)
+    }
+
+    /// The same for a test that cannot do without, which is said, with what it
+    /// is for.
+    pub fn build_or_skip(source: &str, purpose: &str) -> Option<Interposed> {
+        let library = Interposed::build(source);
+        if library.is_none() {
+            need::skip(&format!(
+                "cc(1) and a program linked dynamically, to {purpose}"
+            ));
+        }
+        library
     }
 
     /// Where it is: the value of LD_PRELOAD.
