@@ -64,7 +64,7 @@ pub fn close_at_once(fd: OwnedFd) {
 /// socket lingers is theirs to say, unless something is unsent, for which we
 /// would wait if they have closed theirs.
 pub fn close_shared(fd: OwnedFd) {
-    match lingers(fd.as_fd()) && has_unsent(fd.as_fd()) {
+    match has_unsent(fd.as_fd()) && lingers(fd.as_fd()) {
         true => close_at_once(fd),
         false => drop(fd),
     }
@@ -76,6 +76,11 @@ const NO_LINGER: libc::linger = libc::linger {
 };
 
 fn lingers(socket: BorrowedFd<'_>) -> bool {
+    let linger = linger_of(socket);
+    linger.l_onoff != 0 && linger.l_linger > 0
+}
+
+fn linger_of(socket: BorrowedFd<'_>) -> libc::linger {
     let mut linger = NO_LINGER;
     let mut size = size_of_val(&linger) as libc::socklen_t;
     // SAFETY: `linger` is writable for its size, and `size` says that.
@@ -88,7 +93,7 @@ fn lingers(socket: BorrowedFd<'_>) -> bool {
             &mut size,
         )
     };
-    linger.l_onoff != 0 && linger.l_linger > 0
+    linger
 }
 
 /// Whether there are bytes that have not arrived at the other side.
@@ -189,6 +194,23 @@ mod tests {
         close_at_once(socket.into());
         let came = io::copy(&mut other, &mut io::sink()).unwrap();
         assert_eq!(came, sent as u64);
+    }
+
+    #[test]
+    fn how_a_shared_socket_lingers_is_left_alone_unless_we_would_wait() {
+        for (seconds, is_on) in [(3600, false), (0, true)] {
+            let (mut socket, _other) = match connection() {
+                Ok(pair) => pair,
+                Err(error) => return skip(&format!("a connection to 127.0.0.1: {error}")),
+            };
+            linger(&socket, seconds);
+            close_shared(socket.try_clone().unwrap().into());
+            assert!(linger_of(socket.as_fd()).l_onoff != 0, "nothing is unsent");
+            socket.set_nonblocking(true).unwrap();
+            while socket.write(&[b'x'; 65536]).is_ok() {}
+            close_shared(socket.try_clone().unwrap().into());
+            assert_eq!(linger_of(socket.as_fd()).l_onoff != 0, is_on, "{seconds} s");
+        }
     }
 
     /// Over TCP: others do not linger.

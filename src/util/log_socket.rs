@@ -274,3 +274,97 @@ fn connect(path: &Path, kind: libc::c_int) -> io::Result<UnixDatagram> {
     socket.connect(path)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixListener;
+
+    /// A path for this process alone.
+    fn path(name: &str) -> PathBuf {
+        std::fs::create_dir_all(std::env::temp_dir()).unwrap();
+        let path = std::env::temp_dir().join(format!("{name}.{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    fn log_socket(path: &Path, kinds: &'static [libc::c_int]) -> LogSocket {
+        let form = |_, text: &str, line: &mut Vec<u8>| line.extend_from_slice(text.as_bytes());
+        LogSocket::new(path, kinds, Box::new(form))
+    }
+
+    fn print(log: &mut LogSocket, text: &str) -> bool {
+        log.print(Severity::Info, text)
+    }
+
+    /// The number of lost lines is said when there is room for all that was kept,
+    /// and for no line more.
+    #[test]
+    fn lines_go_on_after_the_number_of_those_that_are_lost() {
+        const LOST: usize = 5;
+        let path = path("log_socket");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        let mut log = log_socket(&path, &[libc::SOCK_DGRAM]);
+        let mut now = Instant::now();
+        let taken = (0..)
+            .find(|number| !print(&mut log, &number.to_string()))
+            .unwrap();
+        let again = log.flush(now - SHORTEST_WAIT).unwrap();
+        assert!(again > now, "{again:?} is not after {now:?}");
+        let all = taken + KEPT_LIMIT;
+        for number in taken + 1..all + LOST {
+            assert!(!print(&mut log, &number.to_string()));
+        }
+        let mut next = |log: &mut LogSocket| {
+            let mut text = [0; 100];
+            let length = receiver.recv(&mut text).unwrap();
+            now += LONGEST_WAIT;
+            let again = log.flush(now);
+            assert!(again.is_none_or(|again| again > now));
+            let text = String::from_utf8(text[..length].to_vec()).unwrap();
+            (text, again.is_some())
+        };
+        for number in 0..KEPT_LIMIT {
+            assert_eq!(next(&mut log), (number.to_string(), true));
+        }
+        assert!(!print(&mut log, "another"));
+        for number in KEPT_LIMIT..all {
+            assert_eq!(next(&mut log).0, number.to_string());
+        }
+        assert_eq!(next(&mut log).0, format!("{LOST} log lines lost"));
+        assert_eq!(next(&mut log), ("another".to_string(), false));
+        assert!(print(&mut log, "the last"));
+        assert_eq!(next(&mut log), ("the last".to_string(), false));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_sent_from_its_start_to_the_next_receiver() {
+        let path = path("log_socket.stream");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut log = log_socket(&path, &[libc::SOCK_STREAM]);
+        let (first, _) = listener.accept().unwrap();
+        // More than any socket takes at once.
+        let line = "x".repeat(16 << 20);
+        assert!(!print(&mut log, &line));
+        assert!(log.sent > 0);
+        drop(first);
+        let mut now = Instant::now() + LONGEST_WAIT;
+        let mut again = log.flush(now);
+        let (mut second, _) = listener.accept().unwrap();
+        second.set_nonblocking(true).unwrap();
+        let mut came = Vec::new();
+        while again.is_some() {
+            let end = second.read_to_end(&mut came).unwrap_err();
+            assert_eq!(end.kind(), io::ErrorKind::WouldBlock);
+            now += LONGEST_WAIT;
+            again = log.flush(now);
+        }
+        drop(log);
+        second.read_to_end(&mut came).unwrap();
+        assert!(came == [line.as_bytes(), b"\0"].concat(), "{}", came.len());
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,14 +1,13 @@
 //! `msg`: diagnostics, and how they end the program.
 //!
-//! The macros `msg_info!`, `msg_warn!`, `msg_error!`, `msg_fatal!` and
-//! `msg_panic!` take what `format!` takes and hand one line to every output
-//! that was added with [`msg_output`] (stderr, syslog, postlog). Like the
-//! original, logging belongs to the process, not to a caller: it is the one
-//! piece of global state in this program.
+//! The macros `msg_info!`, `msg_warn!`, `msg_fatal!` and `msg_panic!` take
+//! what `format!` takes and hand one line to every output that was added with
+//! [`msg_output`] (stderr, syslog, postlog). Like the original, logging belongs
+//! to the process, not to a caller: it is the one piece of global state in this
+//! program. (Its `msg_error()` is missing: nothing here uses it.)
 //!
 //! `msg_fatal!` and `msg_panic!` do not return: they log, wait a second so
-//! that master(8) does not spin, and exit with status 1. So does the
-//! [`MSG_ERROR_LIMIT`]th `msg_error!`.
+//! that master(8) does not spin, and exit with status 1.
 
 use std::fmt;
 use std::io::Write;
@@ -26,8 +25,6 @@ pub enum Severity {
     Info,
     /// Something went wrong and was dealt with.
     Warn,
-    /// Something went wrong; too many of these end the program.
-    Error,
     /// The program cannot go on.
     Fatal,
     /// The program found itself to be wrong.
@@ -40,7 +37,6 @@ impl Severity {
         match self {
             Severity::Info => "",
             Severity::Warn => "warning: ",
-            Severity::Error => "error: ",
             Severity::Fatal => "fatal: ",
             Severity::Panic => "panic: ",
         }
@@ -89,9 +85,6 @@ impl<F: FnMut(Severity, &str) + Send> MsgOutput for F {
 /// How long the last messages of a program may wait.
 pub const LAST_WORD_TIME: Duration = Duration::from_secs(1);
 
-/// So many errors are too many. The original's `msg_error_bound`.
-pub const MSG_ERROR_LIMIT: u32 = 13;
-
 /// The longest text that goes to a log, in bytes; the rest is cut off.
 const LOG_TEXT_LIMIT: usize = 2000;
 
@@ -99,7 +92,6 @@ static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
 /// An output has something left: it costs less to look here than to ask them.
 static UNSENT: AtomicBool = AtomicBool::new(false);
-static ERRORS: AtomicU32 = AtomicU32::new(0);
 static OUTPUTS: Mutex<Vec<Box<dyn MsgOutput>>> = Mutex::new(Vec::new());
 
 /// The number of `-v` options so far. The original's `msg_verbose`.
@@ -151,27 +143,15 @@ pub fn msg_drain() {
     }
 }
 
-/// Logs one message; what the macros call. Does not return when the severity
-/// is fatal or worse, or when this was one error too many.
+/// Logs one message that does not end the program; what the macros call.
 pub fn msg_print(severity: Severity, args: fmt::Arguments<'_>) {
-    write_line(severity, args);
-    match severity {
-        Severity::Info | Severity::Warn => {}
-        Severity::Error => {
-            if ERRORS.fetch_add(1, Ordering::Relaxed) + 1 >= MSG_ERROR_LIMIT {
-                msg_die(
-                    Severity::Fatal,
-                    format_args!("too many errors - program terminated"),
-                );
-            }
-        }
-        Severity::Fatal | Severity::Panic => exit_after_delay(),
-    }
+    let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
+    print(severity, &text);
 }
 
 /// Logs a message that ends the program; what `msg_fatal!` calls.
 pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
-    write_line(severity, args);
+    msg_print(severity, args);
     exit_after_delay()
 }
 
@@ -180,11 +160,6 @@ pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
 pub fn msg_die_plain(text: &str) -> ! {
     print(Severity::Fatal, text);
     exit_after_delay()
-}
-
-fn write_line(severity: Severity, args: fmt::Arguments<'_>) {
-    let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
-    print(severity, &text);
 }
 
 fn print(severity: Severity, text: &str) {
@@ -223,14 +198,6 @@ macro_rules! msg_info {
 macro_rules! msg_warn {
     ($($arg:tt)*) => {
         $crate::util::msg::msg_print($crate::util::msg::Severity::Warn, format_args!($($arg)*))
-    };
-}
-
-/// Logs an error; the 13th ends the program.
-#[macro_export]
-macro_rules! msg_error {
-    ($($arg:tt)*) => {
-        $crate::util::msg::msg_print($crate::util::msg::Severity::Error, format_args!($($arg)*))
     };
 }
 

@@ -60,7 +60,6 @@ fn priority(severity: Severity) -> libc::c_int {
     let level = match severity {
         Severity::Info => libc::LOG_INFO,
         Severity::Warn => libc::LOG_WARNING,
-        Severity::Error => libc::LOG_ERR,
         Severity::Fatal | Severity::Panic => libc::LOG_CRIT,
     };
     FACILITY.load(Ordering::Relaxed) | level

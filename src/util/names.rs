@@ -229,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn names_of_one_hash_are_not_one() {
+        let mut names = Names::<()>::default();
+        // The length is in the same byte as the first letter on most machines.
+        let (one, two) = (b"a", b"b\0");
+        #[cfg(target_endian = "little")]
+        assert_eq!(hash(names.seed, one), hash(names.seed, two));
+        assert_ne!(names.hold(one), names.hold(two));
+    }
+
+    #[test]
+    fn every_bit_of_the_seed_matters() {
+        let seeds = (0..64).map(|bit| 1 << bit).chain([0]);
+        let mut hashes: Vec<u64> = seeds.map(|seed| hash(seed, b"name")).collect();
+        hashes.sort();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 65);
+    }
+
+    #[test]
     fn each_name_is_found_while_others_come_and_go() {
         let mut names = Names::<()>::default();
         let text = |number: usize| number.to_string().into_bytes();

@@ -35,3 +35,47 @@ fn poll_wait(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::sigaction::set_handler;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::os::unix::thread::JoinHandleExt;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn handle(_signal: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_signal_does_not_end_the_wait() {
+        let (mut a, b) = UnixStream::pair().unwrap();
+        set_handler(libc::SIGURG, handle).unwrap();
+        let waiter = thread::spawn(move || {
+            // SAFETY: the set is initialised before it is used. (Whoever runs
+            // the tests may have blocked the signal.)
+            unsafe {
+                let mut set = std::mem::zeroed();
+                libc::sigemptyset(&mut set);
+                libc::sigaddset(&mut set, libc::SIGURG);
+                libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+            }
+            read_wait(b.as_fd(), Duration::from_secs(3600))
+        });
+        for count in 1..=100 {
+            // SAFETY: the thread has not been joined.
+            unsafe { libc::pthread_kill(waiter.as_pthread_t() as _, libc::SIGURG) };
+            while HANDLED.load(Ordering::Relaxed) < count && !waiter.is_finished() {
+                thread::yield_now();
+            }
+        }
+        a.write_all(b"x").unwrap();
+        assert!(waiter.join().unwrap().unwrap());
+    }
+}

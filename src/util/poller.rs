@@ -151,3 +151,29 @@ impl Ready {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    #[test]
+    fn a_wait_without_an_end_lasts_until_something_is_ready() {
+        let mut poller = Poller::new().unwrap();
+        let (mut a, b) = UnixStream::pair().unwrap();
+        poller.add(b.as_fd(), Interest::Read, 7).unwrap();
+        let writer = thread::spawn(move || {
+            // Long enough for one that ends by itself.
+            thread::sleep(Duration::from_millis(50));
+            a.write_all(b"x").unwrap();
+            a
+        });
+        let mut keys = Vec::new();
+        poller.wait(None, &mut keys).unwrap();
+        assert_eq!(keys, [7]);
+        writer.join().unwrap();
+    }
+}

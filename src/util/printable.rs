@@ -20,7 +20,6 @@ pub fn printable_text(text: &str, utf8: bool) -> String {
     for c in text.chars() {
         match c {
             ' '..='~' => line.push(c),
-            _ if c.is_ascii() => line.push('?'),
             _ if utf8 && is_misleading(c) => line.push('?'),
             _ if utf8 => line.push(c),
             _ => line.extend(std::iter::repeat_n('?', c.len_utf8())),

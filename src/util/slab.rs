@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_in_a_full_chunk_is_used_again() {
+        let mut slab = Slab::default();
+        for thing in 0..2 * CHUNK {
+            slab.insert(thing);
+        }
+        slab.remove(7);
+        assert_eq!(slab.insert(7), 7);
+    }
+
+    #[test]
     fn memory_goes_back_though_the_last_thing_of_a_crowd_stays() {
         let mut slab = Slab::default();
         let numbers: Vec<u32> = (0..100_000).map(|thing| slab.insert(thing)).collect();

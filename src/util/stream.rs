@@ -15,8 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use memchr::memchr;
 
 use super::mymalloc::may_fail;
-
 use super::unix_recv_fd::{unix_discard, unix_recv_bytes};
+use super::unix_send_fd::unix_send_bytes;
 
 /// The most input that is read ahead, in bytes. The original's
 /// `VSTREAM_BUFSIZE`.
@@ -261,9 +261,7 @@ impl Stream {
         if self.output.is_none() {
             self.unread = 0..0;
         }
-        let len = text.len() + 1;
-        let has_room = self.write_buf.capacity() - self.write_buf.len() >= len;
-        if !has_room && may_fail(|| self.write_buf.try_reserve(len)).is_err() {
+        if may_fail(|| self.write_buf.try_reserve(text.len() + 1)).is_err() {
             self.fail(io::Error::from_raw_os_error(libc::ENOMEM));
             self.mute = true;
         }
@@ -281,8 +279,12 @@ impl Stream {
             return;
         }
         while !self.mute && self.has_unwritten() {
-            let mut output = self.output.as_ref().unwrap_or(&self.input);
-            match output.write(&self.write_buf[self.written..]) {
+            let rest = &self.write_buf[self.written..];
+            let count = match &self.output {
+                None => unix_send_bytes(self.input.as_fd(), rest),
+                Some(output) => (&*output).write(rest),
+            };
+            match count {
                 Ok(count) => self.written += count,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -382,6 +384,7 @@ pub fn is_temporary(err: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (UnixStream, Stream) {
@@ -433,15 +436,93 @@ mod tests {
     #[test]
     fn an_endless_string_ends_the_stream() {
         let (mut client, mut stream) = pair();
+        let mut room = Vec::new();
         loop {
             client.write_all(&[b'x'; 1024]).unwrap();
-            match next(&mut stream) {
+            let input = next(&mut stream);
+            room.push(stream.strings.capacity());
+            match input {
                 Input::Wait => {}
                 end => break assert_eq!(end, Input::None(NoInput::TooLong)),
             }
         }
         assert_eq!(stream.strings.len(), LIST_LIMIT + 1024);
-        assert!(stream.strings.capacity() <= LIST_LIMIT + STREAM_BUFSIZE);
+        room.dedup();
+        let most = LIST_LIMIT + STREAM_BUFSIZE;
+        assert_eq!(room, [1024, 2048, 4096, 8192, 16384, 32768, 65536, most]);
         assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
+    }
+
+    #[test]
+    fn room_is_lent_to_who_needs_it_and_comes_back_when_nothing_is_left_in_it() {
+        let (mut client, mut stream) = pair();
+        let mut room = Room {
+            read_buf: vec![0; STREAM_BUFSIZE].into(),
+            write_buf: Vec::with_capacity(100),
+        };
+        let lent = |room: &Room| (room.read_buf.is_empty(), room.write_buf.capacity() == 0);
+        client.write_all(b"a\0b\0").unwrap();
+        stream.borrow_room(&mut room);
+        assert_eq!(lent(&room), (true, true));
+        assert_eq!(next(&mut stream), Input::Ready(b"a".to_vec()));
+        stream.return_room(&mut room);
+        assert_eq!(lent(&room), (true, false), "some is unread");
+        assert_eq!(next(&mut stream), Input::Ready(b"b".to_vec()));
+        stream.borrow_room(&mut room);
+        stream.put_string(b"reply");
+        stream.return_room(&mut room);
+        assert_eq!(lent(&room), (false, true), "some is unwritten");
+        stream.fflush();
+        // What is returned without having been borrowed leaves the rest alone.
+        stream.return_room(&mut room);
+        assert_eq!(lent(&room), (false, false));
+        stream.return_room(&mut room);
+        assert_eq!(lent(&room), (false, false));
+    }
+
+    #[test]
+    fn memory_for_much_is_not_kept() {
+        let (client, mut stream) = pair();
+        let reader = std::thread::spawn(move || io::copy(&mut &client, &mut io::sink()));
+        for (size, is_kept) in [(STREAM_BUFSIZE, true), (STREAM_BUFSIZE + 1, false)] {
+            stream.strings.reserve_exact(size);
+            stream.forget_strings();
+            assert_eq!(stream.strings.capacity() > 0, is_kept, "{size} for strings");
+            stream.write_buf.reserve_exact(size);
+            stream.put_string(b"reply");
+            stream.fflush();
+            assert_eq!(stream.write_buf.capacity() > 0, is_kept, "{size} to write");
+        }
+        drop(stream);
+        assert_eq!(reader.join().unwrap().unwrap(), 12);
+    }
+
+    #[test]
+    fn the_expected_string_is_skipped_when_all_of_it_is_there() {
+        let (mut client, mut stream) = pair();
+        client.write_all(b"name\0names\0na").unwrap();
+        stream.set_readable();
+        assert_eq!(stream.peek(), Input::Ready(()));
+        assert!(!stream.skip_string(b"nam"));
+        assert!(stream.skip_string(b"name"));
+        assert!(!stream.skip_string(b"name"));
+        assert_eq!(next(&mut stream), Input::Ready(b"names".to_vec()));
+        assert!(!stream.skip_string(b"name"));
+        assert_eq!(next(&mut stream), Input::Wait);
+        client.write_all(b"me\0").unwrap();
+        stream.set_readable();
+        assert_eq!(stream.peek(), Input::Ready(()));
+        assert!(!stream.skip_string(b"me"), "this is the end of another");
+        assert_eq!(next(&mut stream), Input::Ready(b"name".to_vec()));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_the_output_while_something_is_unwritten() {
+        let ((input, _), (output, _)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let fds = [&input, &output].map(|socket| socket.as_raw_fd());
+        let mut stream = Stream::with_output(input.into(), output.into(), "both".into());
+        assert_eq!(stream.output().as_raw_fd(), fds[0]);
+        stream.put_string(b"reply");
+        assert_eq!(stream.output().as_raw_fd(), fds[1]);
     }
 }

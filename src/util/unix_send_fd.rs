@@ -1,4 +1,4 @@
-//! `unix_send_fd`: hands a descriptor to the process at the other end.
+//! `unix_send_fd`: hands a descriptor, or bytes, to the process at the other end.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -40,4 +40,13 @@ pub fn unix_send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()
         ..=-1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Sends as many of the bytes as there is room for; send(2) costs less than
+/// write(2) does with a socket. Fails with what it says, `WouldBlock` included.
+pub fn unix_send_bytes(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_NOSIGNAL);
+    // SAFETY: `data` is readable for its length.
+    let count = unsafe { libc::send(fd, data.as_ptr().cast(), data.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::msg::{msg_print, Severity};
+use super::msg::{msg_die, Severity};
 use super::sigaction::set_handler;
 
 /// So many alarms make up the time allowed. The original's `WATCHDOG_STEPS`.
@@ -67,7 +67,7 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
         libc::sigaddset(&mut set, libc::SIGALRM);
         libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
     }
-    msg_print(Severity::Fatal, format_args!("watchdog timeout"));
+    msg_die(Severity::Fatal, format_args!("watchdog timeout"))
 }
 
 /// The seconds from one alarm to the next, and how many of them make up the

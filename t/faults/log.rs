@@ -70,6 +70,18 @@ fn a_thousand_lines_arrive_late_but_whole_and_in_order() {
 }
 
 #[test]
+fn a_single_line_that_had_to_wait_arrives_without_another() {
+    let (postlogd, daemon) = start(unread().without_stderr_log());
+    let mut client = connect(&daemon);
+    let count = postlogd.fill();
+    provoke(&mut client, 0..1);
+    answers(&mut client);
+    postlogd.discard(count);
+    expect(&postlogd, &daemon, 0..1);
+    assert!(postlogd.is_empty());
+}
+
+#[test]
 fn clients_are_served_and_what_is_lost_is_counted_and_said_in_its_place() {
     const LOST: usize = 500;
     let (postlogd, daemon) = start(unread());
