@@ -54,8 +54,7 @@ fn spend_reserve() -> bool {
 /// Does something with memory that can be done without: a `try_reserve()` in
 /// there fails like any other, and does not end the program.
 pub fn may_fail<R>(attempt: impl FnOnce() -> R) -> R {
-    let before = MAY_FAIL.load(Ordering::Relaxed);
-    MAY_FAIL.store(true, Ordering::Relaxed);
+    let before = MAY_FAIL.swap(true, Ordering::Relaxed);
     let result = attempt();
     MAY_FAIL.store(before, Ordering::Relaxed);
     result

@@ -221,9 +221,8 @@ impl Stream {
     /// else [`Stream::get_string`] says what it is.
     pub fn skip_string(&mut self, text: &[u8]) -> bool {
         let unread = &self.read_buf[self.unread.clone()];
-        let is_next = self.partial == 0
-            && unread.get(text.len()) == Some(&0)
-            && unread[..text.len()] == *text;
+        let rest = unread.strip_prefix(text);
+        let is_next = self.partial == 0 && rest.is_some_and(|rest| rest.first() == Some(&0));
         if is_next {
             self.unread.start += text.len() + 1;
             self.list_len += text.len();
@@ -261,7 +260,9 @@ impl Stream {
         if self.output.is_none() {
             self.unread = 0..0;
         }
-        if may_fail(|| self.write_buf.try_reserve(text.len() + 1)).is_err() {
+        let len = text.len() + 1;
+        let has_room = self.write_buf.capacity() - self.write_buf.len() >= len;
+        if !has_room && may_fail(|| self.write_buf.try_reserve(len)).is_err() {
             self.fail(io::Error::from_raw_os_error(libc::ENOMEM));
             self.mute = true;
         }
