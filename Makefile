@@ -85,16 +85,25 @@ else
 unexport SCACHE
 endif
 
-# Where it was built is not in what was built. (Between the flags is not a blank,
-# of which a path may have some.)
+# Where it was built is not in what was built. Flags in the environment are joined
+# to that there (with no blank between them, of which a path may have some), for
+# they are instead of those that cargo is configured with. Else it is joined to
+# those, which may be a distribution's.
 us := $(shell printf '\037')
-REMAP = --remap-path-prefix=$(CURDIR)=/usr/src/scache$(us)--remap-path-prefix=$(or \
-	$(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
 flags := $(or $(CARGO_ENCODED_RUSTFLAGS),$(subst $() ,$(us),$(strip $(RUSTFLAGS))))
+source_remap = --remap-path-prefix=$(CURDIR)=/usr/src/scache
+crates_remap = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
 
-all: export CARGO_ENCODED_RUSTFLAGS := $(flags)$(if $(flags),$(us))$(REMAP)
+ifneq ($(flags),)
+all: export CARGO_ENCODED_RUSTFLAGS := $(flags)$(us)$(source_remap)$(us)$(crates_remap)
 all:
 	$(CARGO) build --release $(LOCKED)
+else
+# (An empty one in the environment would count as given.)
+all:
+	env -u CARGO_ENCODED_RUSTFLAGS -u RUSTFLAGS $(CARGO) build --release $(LOCKED) \
+		--config 'build.rustflags=["$(source_remap)", "$(crates_remap)"]'
+endif
 
 check:
 	t/count "$(TARGET)" $(CARGO) test $(LOCKED) --no-fail-fast $(TESTS)
@@ -156,6 +165,7 @@ soak:
 	$(CARGO) test $(LOCKED) --release --quiet --test soak -- $(MINUTES)
 
 differ:
+	@test -n "$(SCACHE)" || { echo "make differ: SCACHE= must name the C daemon" >&2; exit 1; }
 	$(CARGO) test $(LOCKED) --release --quiet --test differ
 	$(CARGO) test $(LOCKED) --release --quiet --test differ_macros
 

@@ -55,7 +55,11 @@ fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
     if !need::open_files(2 * CROWD) {
         return;
     }
-    let daemon = setup().main_cf("ipc_timeout = 3s").start().expect("start");
+    let Some(clock) = Shim::to_stand_still() else {
+        return;
+    };
+    let setup = clock.stopped(setup().main_cf("ipc_timeout = 3s"));
+    let daemon = setup.start().expect("start");
     let request = list("request=find_endp label=nothing .");
     let (begin, rest) = request.split_at(5);
     let mut crowd: Vec<Client> = (0..CROWD).map(|_| connect(&daemon)).collect();
@@ -69,7 +73,7 @@ fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
     for client in &mut crowd {
         client.send(rest).expect("send");
     }
-    std::thread::sleep(SECOND * 4);
+    clock.off_by(4);
     daemon.signal(libc::SIGCONT).expect("go on");
     for client in &mut crowd {
         assert_eq!(

@@ -39,7 +39,11 @@ fn main() -> Outcome {
 
 fn show() -> Outcome {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
-    let daemon = Setup::new().configuration(&conf)?.start()?;
+    let daemon = Setup::new()
+        .configuration(&conf)?
+        // Longer than anybody takes to read along.
+        .option("-oconnection_cache_ttl_limit=100s")
+        .start()?;
     let socket = Entry::parse(SCACHE_LINE).socket_path(daemon.directory(), 0);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -92,8 +96,8 @@ fn save(socket: &Path, address: &str) -> Outcome {
         greeting.trim_end()
     ));
     let mut clnt = ScacheClnt::scache_clnt_create(socket, true, TIMEOUT)?;
-    clnt.save_endp(2, ENDPOINT, b"greeting=220", connection.get_ref().as_fd())?;
-    clnt.save_dest(2, DESTINATION, b"", ENDPOINT)?;
+    clnt.save_endp(100, ENDPOINT, b"greeting=220", connection.get_ref().as_fd())?;
+    clnt.save_dest(100, DESTINATION, b"", ENDPOINT)?;
     say("saved the connection, and leaves");
     Ok(())
 }

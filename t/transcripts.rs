@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use harness::kind::Program;
+use harness::kind::{Kind, Program};
 use harness::master::{self, Setup};
 use harness::version::Versions;
 use replay::script::Script;
@@ -62,6 +62,11 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::from_environment();
+    let is_original = options.program.kind == Kind::C;
+    assert!(
+        !options.record || is_original,
+        "only the original is recorded"
+    );
     let scripts = scripts(&std::env::args().skip(1).collect::<Vec<_>>());
     let jobs = std::env::var("JOBS")
         .ok()

@@ -110,7 +110,7 @@ impl RingMember for Binding {
 const CLOSE_MOST: usize = 100;
 
 /// After so many sessions and bindings have ended their memory is given back.
-const CROWD: usize = 4_000;
+const EBB_STEP: usize = 4_000;
 
 impl ScacheMulti {
     /// A cache whose sessions are sent this line before they are closed, unless
@@ -470,7 +470,7 @@ impl ScacheMulti {
 
     fn note_ebb(&mut self) {
         let count = self.sessions.len() + self.bindings.len();
-        self.ebb.note(count, CROWD);
+        self.ebb.note(count, EBB_STEP);
     }
 
     /// The first binding of a destination that has not ended and whose endpoint

@@ -204,7 +204,7 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
     )
 }
 
-/// Serves stdin and stdout until stdin has nothing more, for `-S`.
+/// Serves one request on stdin, and those that were read with it, for `-S`.
 fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(), String> {
     // SAFETY: nobody else uses descriptors 0 and 1 from here on.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });

@@ -281,10 +281,14 @@ mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixListener;
 
-    /// A path for this process alone.
+    /// A path for this process alone, short enough for a socket.
     fn path(name: &str) -> PathBuf {
-        std::fs::create_dir_all(std::env::temp_dir()).unwrap();
-        let path = std::env::temp_dir().join(format!("{name}.{}", std::process::id()));
+        let mut directory = std::env::temp_dir();
+        if directory.as_os_str().len() > 60 {
+            directory = "/tmp".into();
+        }
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(format!("{name}.{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         path
     }

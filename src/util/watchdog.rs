@@ -19,8 +19,8 @@ use super::sigaction::set_handler;
 /// So many alarms make up the time allowed. The original's `WATCHDOG_STEPS`.
 const WATCHDOG_STEPS: u32 = 3;
 
-/// How long the last message may take, in seconds.
-const LAST_WORD_TIME: libc::c_uint = 5;
+/// How long the process has to log that and to end, in seconds.
+const TIME_TO_END: libc::c_uint = 5;
 
 // A signal handler can be told nothing but by statics.
 static TRIPS: AtomicU32 = AtomicU32::new(0);
@@ -61,7 +61,7 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
     // before it is used.
     unsafe {
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
-        libc::alarm(LAST_WORD_TIME);
+        libc::alarm(TIME_TO_END);
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGALRM);

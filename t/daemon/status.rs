@@ -106,7 +106,10 @@ fn nothing_is_reported_without_a_request() {
 
 #[test]
 fn without_a_generation_from_master_it_is_zero() {
-    let mut daemon = Setup::new().env("GENERATION", "0").start().expect("start");
+    let mut daemon = Setup::new()
+        .without_env("GENERATION")
+        .start()
+        .expect("start");
     ask(&mut connect(&daemon), LOOKUP, NOTHING);
     let message = daemon.status(PATIENCE).expect("status pipe");
     assert_eq!(message.map(|message| message.generation), Some(0));

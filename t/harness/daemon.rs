@@ -276,18 +276,6 @@ impl Daemon {
         number.ok_or_else(|| io::Error::other("no VmRSS"))
     }
 
-    /// User and system time used so far, in clock ticks.
-    pub fn cpu_ticks(&self) -> io::Result<u64> {
-        let stat = fs::read_to_string(self.proc("stat"))?;
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let field = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
-        let (user, system) = (field(11), field(12));
-        user.zip(system)
-            .map(|(user, system)| user + system)
-            .ok_or_else(|| io::Error::other("no times"))
-    }
-
     /// The time that it has been running on a CPU (/proc/PID/schedstat).
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let text = fs::read_to_string(self.proc("schedstat"))?;

@@ -40,6 +40,7 @@ pub struct Setup {
     options: Vec<String>,
     argv: Option<Vec<String>>,
     env: Vec<(OsString, OsString)>,
+    env_removed: Vec<OsString>,
     nofile: Option<(u64, u64)>,
     sockets: usize,
     hung_up: bool,
@@ -73,6 +74,7 @@ impl Setup {
             options: vec!["-V".into()],
             argv: None,
             env: Vec::new(),
+            env_removed: Vec::new(),
             nofile: None,
             sockets: 1,
             hung_up: false,
@@ -131,6 +133,12 @@ impl Setup {
     /// Exactly these arguments, whatever master.cf says.
     pub fn argv(mut self, argv: &[&str]) -> Setup {
         self.argv = Some(argv.iter().map(|argument| argument.to_string()).collect());
+        self
+    }
+
+    /// Without a variable that is there unless a test says otherwise.
+    pub fn without_env(mut self, name: &str) -> Setup {
+        self.env_removed.push(name.into());
         self
     }
 
@@ -315,6 +323,9 @@ impl Setup {
         command.env("POSTLOG_SERVICE", queue.join("public/postlog"));
         command.current_dir(queue);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        for name in &self.env_removed {
+            command.env_remove(name);
+        }
         command
     }
 }

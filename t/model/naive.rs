@@ -1,4 +1,4 @@
-//! The cache as protocol.md would have it and nobody would build it: a list for
+//! The cache as its protocol has it and nobody would build it: a list for
 //! each name, searched from end to end, and all of them searched for what ends
 //! next. Times are milliseconds. A session that was found is nobody's until it
 //! is given back, or has changed hands.
@@ -45,6 +45,7 @@ pub struct Naive {
 }
 
 impl Naive {
+    /// A cache with so many sessions to an endpoint at most, unless that is 0.
     pub fn new(endpoint_limit: usize) -> Naive {
         Naive {
             endpoint_limit,
@@ -80,6 +81,7 @@ impl Naive {
         age
     }
 
+    /// Takes a session out.
     pub fn find_endp(&mut self, endp: &str, now: u64) -> Option<Session> {
         self.take(endp, now, &mut { CLOSE_MOST })
     }
@@ -100,6 +102,7 @@ impl Naive {
         None
     }
 
+    /// Puts one back that was found.
     pub fn give_back(&mut self, session: Session) {
         let of_endp = self.sessions.entry(session.endp.clone()).or_default();
         of_endp.push(session);
@@ -114,6 +117,7 @@ impl Naive {
         session.map(|s| s.dead = true).is_some()
     }
 
+    /// Adds a binding, or gives it another time.
     pub fn save_dest(&mut self, deadline: u64, dest: &str, prop: &str, endp: &str) {
         let renewed = self.tick();
         let of_dest = self.bindings.entry(dest.into()).or_default();
@@ -132,6 +136,7 @@ impl Naive {
         });
     }
 
+    /// Takes a session out, with the property of the binding that led to it.
     pub fn find_dest(&mut self, dest: &str, now: u64) -> Option<(Session, String)> {
         let mut most = CLOSE_MOST;
         let bindings = self.bindings.get(dest)?.clone();
@@ -169,12 +174,14 @@ impl Naive {
         }
     }
 
+    /// When something ends next.
     pub fn next_deadline(&self) -> Option<u64> {
         let sessions = self.sessions.values().flatten().map(|s| s.deadline);
         let bindings = self.bindings.values().flatten().map(|b| b.deadline);
         sessions.chain(bindings).min()
     }
 
+    /// Ends the session that would end next; false when there is none.
     pub fn drop_nearest_session(&mut self) -> bool {
         let all = self.sessions.values().flatten();
         let nearest = all.map(|s| (s.deadline, s.age, &s.endp)).min();
@@ -184,6 +191,7 @@ impl Naive {
             .is_some()
     }
 
+    /// Ends all sessions.
     pub fn close_all(&mut self) {
         while self.drop_nearest_session() {}
     }
@@ -199,6 +207,7 @@ impl Naive {
         std::mem::take(&mut self.ended)
     }
 
+    /// How many dead sessions were found since this was asked last.
     pub fn take_dead_count(&mut self) -> u64 {
         std::mem::take(&mut self.dead_count)
     }
@@ -209,14 +218,17 @@ impl Naive {
         (self.bindings.len(), self.sessions.len(), sessions)
     }
 
+    /// How many bindings a destination has.
     pub fn bindings_of(&self, dest: &str) -> usize {
         self.bindings.get(dest).map_or(0, Vec::len)
     }
 
+    /// How many bindings there are.
     pub fn bindings(&self) -> usize {
         self.bindings.values().map(Vec::len).sum()
     }
 
+    /// The descriptors of the sessions.
     pub fn fds(&self) -> impl Iterator<Item = i32> + '_ {
         self.sessions.values().flatten().map(|s| s.fd)
     }

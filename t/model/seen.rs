@@ -20,6 +20,7 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Adds what another run has seen, and prints it.
     pub fn add(&mut self, more: Seen) {
         println!("{more:?}");
         self.by_bindings += more.by_bindings;

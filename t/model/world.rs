@@ -86,6 +86,8 @@ pub const COMES: World = World {
     most_sessions: 10_000,
     crowd: 150,
 };
+
+/// What is there ends.
 pub const GOES: World = World {
     most_ttl: 20,
     most_pause: 5,
