@@ -327,6 +327,7 @@ impl Both {
             self.cache(|cache| cache.give_back(real));
             self.naive.give_back(naive);
         }
+        self.settle();
         self.check(before);
         self.cache(ScacheMulti::close_all);
         self.naive.close_all();

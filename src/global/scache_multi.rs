@@ -18,6 +18,7 @@
 //! destination is looked up in the time it takes to walk its bindings or the
 //! endpoints that have sessions, whichever are fewer.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -74,6 +75,8 @@ pub struct ScacheMulti {
 struct Uses {
     /// The sessions of this endpoint.
     sessions: Ring,
+    /// None of them lasts longer than this, or all have been seen to be over.
+    last_end: Cell<Option<Instant>>,
     /// Its place in [`ScacheMulti::live`], if it has any.
     live_place: usize,
     /// The bindings of this destination.
@@ -174,16 +177,18 @@ impl ScacheMulti {
         session
     }
 
-    /// Puts a session back in its place, for the rest of its time.
+    /// Puts a session back in its place, for the rest of its time; as with a new
+    /// one, another may have to go.
     pub fn give_back(&mut self, session: Session) {
         if msg_verbose() > 0 {
             let (prop, fd) = (printable(&session.prop), session.fd.as_raw_fd());
             msg_info!("scache_multi_give_back: endp_prop={prop} fd={fd}");
         }
-        let timer = session.timer;
+        let Session { endp, timer, .. } = session;
         let number = self.sessions.insert(session);
         self.session_timers.put_back(timer, number);
         self.link_session(number);
+        self.enforce_endpoint_limit(endp);
     }
 
     /// Closes our side of a session that has changed hands. Its new owner may be
@@ -405,7 +410,10 @@ impl ScacheMulti {
                 .last()
         });
         ring.insert_after(&mut self.sessions, pred, number);
-        self.names[endp].sessions = ring;
+        let uses = &mut self.names[endp];
+        uses.sessions = ring;
+        let last_end = uses.last_end.get_mut();
+        *last_end = (*last_end).max(Some(timer.deadline()));
     }
 
     fn unlink_session(&mut self, number: u32) {
@@ -538,10 +546,19 @@ impl ScacheMulti {
     }
 
     /// Whether an endpoint has a session that has not ended, though it may not
-    /// have been its turn to be closed yet.
+    /// have been its turn to be closed yet. Those that have are looked at once,
+    /// for the endpoint may be asked about for each of many bindings.
     fn has_session(&self, endp: NameId, now: Instant) -> bool {
-        self.sessions_of(endp)
-            .any(|number| self.sessions[number].timer.deadline() > now)
+        let last_end = &self.names[endp].last_end;
+        if last_end.get() <= Some(now) {
+            return false;
+        }
+        let mut sessions = self.sessions_of(endp);
+        let any = sessions.any(|number| self.sessions[number].timer.deadline() > now);
+        if !any {
+            last_end.set(None);
+        }
+        any
     }
 
     fn sessions_of(&self, endp: NameId) -> impl Iterator<Item = u32> + '_ {
@@ -588,5 +605,37 @@ fn log_gave_up(label: &[u8]) {
     if msg_verbose() > 0 {
         let label = printable(label);
         msg_info!("scache_multi_find_endp: gave up after {CLOSE_MOST}: endp_label={label}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn save(cache: &mut ScacheMulti, ttl: u32, endp: &[u8], now: Instant) {
+        let (fd, _other) = UnixStream::pair().unwrap();
+        cache.save_endp(SECOND * ttl, endp, b"p", fd.into(), now);
+    }
+
+    #[test]
+    fn sessions_that_are_over_are_looked_at_once_until_another_comes() {
+        let (mut cache, now) = (ScacheMulti::new(b"", 0), Instant::now());
+        save(&mut cache, 2, b"e", now);
+        save(&mut cache, 1, b"e", now);
+        let endp = cache.names.find(b"e").unwrap();
+        let last_end = |cache: &ScacheMulti| cache.names[endp].last_end.get();
+        assert!(cache.has_session(endp, now + SECOND));
+        assert_eq!(last_end(&cache), Some(now + SECOND * 2));
+        assert!(!cache.has_session(endp, now + SECOND * 2));
+        // One that would have lasted longer was taken meanwhile.
+        save(&mut cache, 9, b"e", now + SECOND * 2);
+        assert!(cache.has_session(endp, now + SECOND * 10));
+        let number = cache.sessions_of(endp).last().unwrap();
+        drop(cache.remove_session(number));
+        assert!(!cache.has_session(endp, now + SECOND * 10));
+        assert_eq!(last_end(&cache), None);
     }
 }

@@ -20,6 +20,7 @@ use super::multi_service::{MultiService, Turn, Wait};
 use super::tag::Tag;
 use crate::util::event::Events;
 use crate::util::heap::Ebb;
+use crate::util::held_socket::waiting_to_be_closed;
 use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::poller::Interest;
@@ -264,9 +265,9 @@ impl<S: MultiService> Clients<S> {
         }
     }
 
-    /// How many descriptors clients and the service hold.
+    /// How many descriptors clients and the service hold, or held.
     fn held(&self) -> usize {
-        self.clients.len() + self.service.descriptors()
+        self.clients.len() + self.service.descriptors() + waiting_to_be_closed()
     }
 
     /// Does something with a client that has room to read and write meanwhile.

@@ -3,8 +3,16 @@
 //! Nothing in here waits for the other side, and nothing matters much: what
 //! is no socket is left as it is.
 
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::mymalloc::may_fail;
+use super::poll_fd::read_wait;
 
 /// Whether the other side is there and silent, as far as that is known: it has
 /// neither sent anything nor hung up. What is no socket always is, and one that
@@ -45,6 +53,157 @@ pub fn send_at_once(socket: BorrowedFd<'_>, text: &[u8]) {
 /// Closes a descriptor that may be the last one of a socket, without waiting
 /// for what its former owner left unsent: the system goes on sending that.
 pub fn close_at_once(fd: OwnedFd) {
+    end_linger(fd.as_fd());
+    match may_carry(fd.as_fd()) {
+        true => close_elsewhere(fd),
+        false => drop(fd),
+    }
+}
+
+/// Closes a descriptor that somebody else should have as well: how long the
+/// socket lingers is theirs to say. If they have closed theirs, we do not wait
+/// for it.
+pub fn close_shared(fd: OwnedFd) {
+    match lingers(fd.as_fd()) || may_carry(fd.as_fd()) {
+        true => close_elsewhere(fd),
+        false => drop(fd),
+    }
+}
+
+/// So many threads close descriptors; what is more waits, open, for one of them.
+const THREADS_MOST: usize = 100;
+
+// What the threads share.
+static ELSEWHERE: Mutex<Elsewhere> = Mutex::new(Elsewhere {
+    threads: 0,
+    waiting: Vec::new(),
+});
+
+/// The length of that list: it costs less to look here.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+struct Elsewhere {
+    threads: usize,
+    waiting: Vec<OwnedFd>,
+}
+
+fn elsewhere() -> MutexGuard<'static, Elsewhere> {
+    ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many descriptors are open because they wait to be closed.
+pub fn waiting_to_be_closed() -> usize {
+    WAITING.load(Ordering::Relaxed)
+}
+
+/// Closes a descriptor in a thread, which does nothing else, because that may
+/// take as long as somebody wants. Where no thread can be made, it is closed
+/// here.
+fn close_elsewhere(fd: OwnedFd) {
+    let mut elsewhere = elsewhere();
+    let waiting = &mut elsewhere.waiting;
+    if may_fail(|| waiting.try_reserve(1)).is_err() {
+        return;
+    }
+    waiting.push(fd);
+    if elsewhere.threads < THREADS_MOST && make_thread() {
+        elsewhere.threads += 1;
+    }
+    if elsewhere.threads == 0 {
+        let waiting = elsewhere.waiting.drain(..);
+        waiting.for_each(|fd| end_linger(fd.as_fd()));
+    }
+    WAITING.store(elsewhere.waiting.len(), Ordering::Relaxed);
+}
+
+/// Makes a thread that closes what is waiting; false when that is not possible.
+/// Not one of std's, which would allocate: our allocator is for one thread.
+fn make_thread() -> bool {
+    // SAFETY: the attributes are initialised before they are used, and destroyed
+    // in the end; the thread is given nothing.
+    unsafe {
+        let mut attributes = std::mem::zeroed();
+        libc::pthread_attr_init(&mut attributes);
+        libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        libc::pthread_attr_setstacksize(&mut attributes, THREAD_STACK);
+        let mut thread = std::mem::zeroed();
+        let result = libc::pthread_create(&mut thread, &attributes, close_all, ptr::null_mut());
+        libc::pthread_attr_destroy(&mut attributes);
+        result == 0
+    }
+}
+
+/// Enough for a system call on any system, in bytes.
+const THREAD_STACK: usize = 128 * 1024;
+
+extern "C" fn close_all(_: *mut c_void) -> *mut c_void {
+    loop {
+        let mut elsewhere = elsewhere();
+        let Some(fd) = elsewhere.waiting.pop() else {
+            elsewhere.threads -= 1;
+            return ptr::null_mut();
+        };
+        WAITING.store(elsewhere.waiting.len(), Ordering::Relaxed);
+        drop(elsewhere);
+        drop(fd);
+    }
+}
+
+/// Whether there may be other descriptors in it, on their way: the last close
+/// would close those as well, and wait as long as they linger.
+fn may_carry(fd: BorrowedFd<'_>) -> bool {
+    read_wait(fd, Duration::ZERO).unwrap_or(true) && is_unix(fd) && !has_only_bytes(fd)
+}
+
+fn is_unix(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: all-zero is a valid address (of no family).
+    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: `address` is writable for its size, and `size` says that.
+    let result = unsafe { libc::getsockname(fd.as_raw_fd(), (&raw mut address).cast(), &mut size) };
+    result == 0 && libc::c_int::from(address.ss_family) == libc::AF_UNIX
+}
+
+/// Whether all that is unread are bytes of a stream: one that is read as far as it
+/// goes, without being taken, would stop at descriptors, and say that there was no
+/// room for them.
+#[cfg(target_os = "linux")]
+fn has_only_bytes(socket: BorrowedFd<'_>) -> bool {
+    let mut data = [0u8; 4096];
+    let mut iov = libc::iovec {
+        iov_base: data.as_mut_ptr().cast(),
+        iov_len: data.len(),
+    };
+    let (mut kind, mut unread): (libc::c_int, libc::c_int) = (0, -1);
+    let mut size = size_of_val(&kind) as libc::socklen_t;
+    // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
+    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+    msg.msg_iov = &mut iov;
+    msg.msg_iovlen = 1;
+    // SAFETY: every pointer is to something that is writable, as large as is
+    // said, and outlives the calls.
+    let count = unsafe {
+        let (fd, kind) = (socket.as_raw_fd(), (&raw mut kind).cast());
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_TYPE, kind, &mut size);
+        libc::ioctl(fd, libc::FIONREAD, &mut unread);
+        libc::recvmsg(fd, &mut msg, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    };
+    let is_whole = count >= 0 && count == unread as isize;
+    kind == libc::SOCK_STREAM && is_whole && msg.msg_flags & libc::MSG_CTRUNC == 0
+}
+
+/// This system does not tell.
+#[cfg(not(target_os = "linux"))]
+fn has_only_bytes(_: BorrowedFd<'_>) -> bool {
+    false
+}
+
+const NO_LINGER: libc::linger = libc::linger {
+    l_onoff: 0,
+    l_linger: 0,
+};
+
+fn end_linger(fd: BorrowedFd<'_>) {
     let off = NO_LINGER;
     // SAFETY: `off` is readable for its size. That this fails is no harm: what
     // is no socket does not wait either.
@@ -57,30 +216,9 @@ pub fn close_at_once(fd: OwnedFd) {
             size_of_val(&off) as libc::socklen_t,
         )
     };
-    drop(fd);
 }
-
-/// Closes a descriptor that somebody else should have as well: how long the
-/// socket lingers is theirs to say, unless something is unsent, for which we
-/// would wait if they have closed theirs.
-pub fn close_shared(fd: OwnedFd) {
-    match has_unsent(fd.as_fd()) && lingers(fd.as_fd()) {
-        true => close_at_once(fd),
-        false => drop(fd),
-    }
-}
-
-const NO_LINGER: libc::linger = libc::linger {
-    l_onoff: 0,
-    l_linger: 0,
-};
 
 fn lingers(socket: BorrowedFd<'_>) -> bool {
-    let linger = linger_of(socket);
-    linger.l_onoff != 0 && linger.l_linger > 0
-}
-
-fn linger_of(socket: BorrowedFd<'_>) -> libc::linger {
     let mut linger = NO_LINGER;
     let mut size = size_of_val(&linger) as libc::socklen_t;
     // SAFETY: `linger` is writable for its size, and `size` says that.
@@ -93,26 +231,12 @@ fn linger_of(socket: BorrowedFd<'_>) -> libc::linger {
             &mut size,
         )
     };
-    linger
-}
-
-/// Whether there are bytes that have not arrived at the other side.
-#[cfg(target_os = "linux")]
-fn has_unsent(socket: BorrowedFd<'_>) -> bool {
-    let mut count: libc::c_int = 0;
-    // SAFETY: `count` is the number that the system writes to.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
-    result != 0 || count > 0
-}
-
-/// There may be: this system does not tell.
-#[cfg(not(target_os = "linux"))]
-fn has_unsent(_: BorrowedFd<'_>) -> bool {
-    true
+    linger.l_onoff != 0 && linger.l_linger > 0
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::unix_send_fd::unix_send_fd;
     use super::*;
     use std::fs::File;
     use std::io::{Read, Write};
@@ -197,20 +321,42 @@ mod tests {
     }
 
     #[test]
-    fn how_a_shared_socket_lingers_is_left_alone_unless_we_would_wait() {
-        for (seconds, is_on) in [(3600, false), (0, true)] {
-            let (mut socket, _other) = match connection() {
-                Ok(pair) => pair,
-                Err(error) => return skip(&format!("a connection to 127.0.0.1: {error}")),
-            };
-            linger(&socket, seconds);
-            close_shared(socket.try_clone().unwrap().into());
-            assert!(linger_of(socket.as_fd()).l_onoff != 0, "nothing is unsent");
-            socket.set_nonblocking(true).unwrap();
-            while socket.write(&[b'x'; 65536]).is_ok() {}
-            close_shared(socket.try_clone().unwrap().into());
-            assert_eq!(linger_of(socket.as_fd()).l_onoff != 0, is_on, "{seconds} s");
+    fn of_what_is_shared_only_what_might_wait_is_closed_elsewhere() {
+        let (socket, other) = match connection() {
+            Ok(pair) => pair,
+            Err(error) => return skip(&format!("a connection to 127.0.0.1: {error}")),
+        };
+        assert!(!lingers(socket.as_fd()));
+        linger(&socket, 0);
+        assert!(!lingers(socket.as_fd()), "it breaks off at once");
+        linger(&socket, 3600);
+        assert!(lingers(socket.as_fd()));
+        (&other).write_all(b"421 bye").unwrap();
+        assert!(read_wait(socket.as_fd(), Duration::from_secs(60)).unwrap());
+        assert!(!may_carry(socket.as_fd()), "there are only bytes in it");
+    }
+
+    #[test]
+    fn what_may_carry_descriptors_is_closed_elsewhere() {
+        let (socket, other) = UnixStream::pair().unwrap();
+        let (file, late) = UnixStream::pair().unwrap();
+        assert!(!may_carry(socket.as_fd()), "it is empty");
+        #[cfg(target_os = "linux")]
+        {
+            (&other).write_all(b"421 bye").unwrap();
+            assert!(!may_carry(socket.as_fd()), "there are only bytes in it");
+            let (last, gone) = UnixStream::pair().unwrap();
+            drop(gone);
+            assert!(!may_carry(last.as_fd()), "it has ended");
         }
+        unix_send_fd(other.as_fd(), file.as_fd()).unwrap();
+        assert!(may_carry(socket.as_fd()));
+        drop(file);
+        close_shared(socket.into());
+        assert!(read_wait(late.as_fd(), Duration::from_secs(60)).unwrap());
+        let (socket, other) = UnixDatagram::pair().unwrap();
+        other.send(b"").unwrap();
+        assert!(may_carry(socket.as_fd()), "others may be behind it");
     }
 
     /// Over TCP: others do not linger.

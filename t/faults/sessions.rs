@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -138,6 +139,85 @@ fn a_session_with_something_unsent_that_was_given_away_is_closed_without_delay()
     let before = daemon.fd_count().expect("/proc");
     let _other = save_unsent(&mut client, 100);
     find_begun(&mut client, "e").expect("the session");
+    client.send_list("dummy= .").expect("send");
+    drop(client.receive_fd().expect("a descriptor"));
+    client.send_list("dummy= .").expect("send");
+    wait_for_fds(&daemon, before);
+    answers(&mut client);
+}
+
+/// A socket with such a session in it, which its last close closes as well.
+fn carrier() -> (UnixStream, TcpStream) {
+    let (socket, other) = unsent();
+    let (sender, carrier) = UnixStream::pair().expect("socketpair");
+    sys::send_with_fds(sender.as_fd(), b"x", &[socket.as_fd()]).expect("send");
+    (carrier, other)
+}
+
+/// Sends one where none belongs; its other side. Ours is not the last.
+fn send_carrier(daemon: &Daemon, client: &mut Client) -> TcpStream {
+    let (socket, other) = carrier();
+    daemon.stop().expect("stop");
+    let nothing = list("request=find_endp label=nothing .");
+    client.send_fds(&[socket.as_fd()], &nothing).expect("send");
+    drop(socket);
+    daemon.signal(libc::SIGCONT).expect("go on");
+    client.receive_list().expect("reply");
+    other
+}
+
+#[test]
+fn a_session_in_a_socket_is_closed_without_delay_wherever_that_comes() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let _other = send_carrier(&daemon, &mut client);
+    wait_for_fds(&daemon, before);
+    answers(&mut client);
+    let (socket, _other) = carrier();
+    save(&mut client, 1, "e", "p", socket);
+    wait_for_fds(&daemon, before);
+    answers(&mut client);
+}
+
+/// More than are closed at a time; they go when their other sides do.
+#[test]
+fn many_sessions_in_sockets_hold_up_nobody() {
+    const MANY: usize = 150;
+    if !need::loopback() || !need::open_files(4 * MANY as u64) {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let mut others: Vec<TcpStream> = (0..MANY)
+        .map(|_| send_carrier(&daemon, &mut client))
+        .collect();
+    answers(&mut client);
+    others.clear();
+    wait_for_fds(&daemon, before);
+    let _other = send_carrier(&daemon, &mut client);
+    drop(client);
+    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+#[test]
+fn a_session_in_one_that_was_given_away_is_closed_without_delay() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let (file, sender) = session();
+    save(&mut client, 100, "e", "p", file);
+    find_begun(&mut client, "e").expect("the session");
+    let (socket, _other) = unsent();
+    sys::send_with_fds(sender.as_fd(), b"x", &[socket.as_fd()]).expect("send");
+    drop(socket);
     client.send_list("dummy= .").expect("send");
     drop(client.receive_fd().expect("a descriptor"));
     client.send_list("dummy= .").expect("send");

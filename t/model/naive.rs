@@ -70,14 +70,7 @@ impl Naive {
             fd,
             dead: false,
         });
-        if self.endpoint_limit > 0 {
-            let mut in_turn: Vec<_> = of_endp.iter().map(|s| (s.deadline, s.age)).collect();
-            in_turn.sort();
-            let too_many = in_turn.len().saturating_sub(self.endpoint_limit);
-            for (_, age) in in_turn.drain(..too_many) {
-                self.end(endp, age, true);
-            }
-        }
+        self.keep_to_limit(endp);
         age
     }
 
@@ -105,8 +98,22 @@ impl Naive {
     /// Puts one back that was found.
     pub fn give_back(&mut self, session: Session) {
         let of_endp = self.sessions.entry(session.endp.clone()).or_default();
+        let endp = session.endp.clone();
         of_endp.push(session);
         of_endp.sort_by_key(|s| s.age);
+        self.keep_to_limit(&endp);
+    }
+
+    fn keep_to_limit(&mut self, endp: &str) {
+        if self.endpoint_limit > 0 {
+            let of_endp = self.sessions[endp].iter();
+            let mut in_turn: Vec<_> = of_endp.map(|s| (s.deadline, s.age)).collect();
+            in_turn.sort();
+            let too_many = in_turn.len().saturating_sub(self.endpoint_limit);
+            for (_, age) in in_turn.drain(..too_many) {
+                self.end(endp, age, true);
+            }
+        }
     }
 
     /// The other side of a session speaks or hangs up; false when it is not

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Client, Clients, CROWD};
 use crate::master::multi_service::{MultiService, Wait};
 use crate::master::tag::Tag;
+use crate::util::held_socket::close_at_once;
 use crate::util::msg::msg_verbose;
 use crate::util::mymalloc::{reserve, NO_MEMORY};
 use crate::util::open_limit::can_open;
@@ -59,6 +60,7 @@ impl<S: MultiService> Clients<S> {
             msg_info!("connection established fd {fd}");
         }
         if !reserve() {
+            close_at_once(socket.into());
             return msg_warn!("cannot serve client fd {fd}: {NO_MEMORY}");
         }
         let number = self.clients.next_number();
@@ -66,6 +68,7 @@ impl<S: MultiService> Clients<S> {
             .set_nonblocking(true)
             .and_then(|()| self.events.enable_read(socket.as_fd(), Tag::Client(number)));
         if let Err(err) = enabled {
+            close_at_once(socket.into());
             return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
         }
         let mut stream = Stream::new(socket.into(), self.path.clone());
