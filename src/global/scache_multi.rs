@@ -265,7 +265,7 @@ impl ScacheMulti {
             }
             tried = next;
             // The endpoint may have more than may be closed.
-            if most > 0 || !self.has_session(key.endp, now) {
+            if !self.has_session(key.endp, now) {
                 next = self.next_live_binding(number, now, &mut others);
             }
         }

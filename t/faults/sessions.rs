@@ -385,25 +385,26 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
 fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
     let daemon = setup().option("-v").start().expect("start");
     let mut client = connect(&daemon);
-    for endp in ["e", "f"] {
-        let bind = format!("request=save_dest ttl=100 label=d property=q label={endp} .");
+    for (dest, endp) in [("d", "e"), ("d", "f"), ("g", "f")] {
+        let bind = format!("request=save_dest ttl=100 label={dest} property=q label={endp} .");
         ask(&mut client, &bind);
     }
     let (dead, other) = session();
     drop(other);
-    for (endp, count) in [("e", 100), ("f", 101)] {
+    let save = |client: &mut Client, endp, count| {
         for _ in 0..count {
-            save(&mut client, 100, endp, "p", &dead);
+            save(client, 100, endp, "p", &dead);
         }
-    }
-    // The first name has no more than may be closed, the second one more.
-    for request in [
-        "find_dest label=d",
-        "find_endp label=f",
-        "find_endp label=f",
-    ] {
-        ask(&mut client, &format!("request={request} ."));
-    }
+    };
+    let find = |client: &mut Client, name| ask(client, &format!("request=find_{name} ."));
+    // The first endpoint has no more than may be closed, the second one more.
+    save(&mut client, "e", 100);
+    save(&mut client, "f", 101);
+    find(&mut client, "dest label=d");
+    find(&mut client, "dest label=g");
+    save(&mut client, "f", 100);
+    find(&mut client, "endp label=f");
+    find(&mut client, "endp label=f");
     drop(client);
     let told = told(daemon);
     let is_miss = |line: &&String| line.contains("_label=") && !line.contains("->");
@@ -414,6 +415,8 @@ fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
             "find_endp: no endpoint cache: endp_label=e",
             "find_endp: gave up after 100: endp_label=f",
             "find_dest: not found: dest_label=d",
+            "find_endp: gave up after 100: endp_label=f",
+            "find_dest: not found: dest_label=g",
             "find_endp: gave up after 100: endp_label=f",
             "find_endp: no endpoint cache: endp_label=f",
         ]
