@@ -22,7 +22,10 @@ pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
 fn ask_with(accounts: &str, binary: &Path, option: &str) -> io::Result<String> {
     let directory = Directory::new()?;
     let main_cf = directory.path().join("main.cf");
-    fs::write(&main_cf, accounts)?;
+    fs::write(
+        &main_cf,
+        format!("myhostname = mail.example.com\n{accounts}"),
+    )?;
     // The C daemon waits until the file is a little older.
     let file = File::options().write(true).open(&main_cf)?;
     file.set_modified(SystemTime::UNIX_EPOCH)?;

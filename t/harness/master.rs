@@ -23,9 +23,10 @@ use super::kind::Program;
 use super::sys;
 
 /// What every main.cf starts with, as far as it is the same in all tests.
-/// Both daemons accept it: the accounts are those that every system has.
-const MAIN_CF: &str = "compatibility_level = 3.6\nmail_owner = daemon\ndefault_privs = nobody\n\
-    setgid_group = bin\n";
+/// Both daemons accept it: the accounts are those that every system has, and a
+/// machine's own name may be one that they do not take.
+const MAIN_CF: &str = "compatibility_level = 3.6\nmyhostname = mail.example.com\n\
+    mail_owner = daemon\ndefault_privs = nobody\nsetgid_group = bin\n";
 
 /// Soft and hard limit of open files, unless a test says otherwise.
 const OPEN_FILES: (u64, u64) = (1024, 4096);

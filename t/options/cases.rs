@@ -5,8 +5,10 @@ use std::{ffi::OsString, fmt::Write};
 
 use crate::harness::version::Versions;
 
-/// What every command gets, before its own options.
-const BASE: [&str; 4] = [
+/// What every command gets, before its own options. The first is for machines
+/// whose own name is none.
+const BASE: [&str; 5] = [
+    "myhostname=mail.example.com",
     "queue_directory=DIR/queue",
     "mail_owner=OWNER",
     "setgid_group=bin",
@@ -132,6 +134,8 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
         case.group.push(line.to_string());
     } else if let Some(name) = text.strip_prefix("host name:") {
         case.hostname = Some(name.trim_start().to_string());
+        // Without the first of BASE.
+        case.args.drain(..2);
     } else if text.starts_with("differs: ") {
         case.differs = true;
     } else {
