@@ -117,17 +117,21 @@ fn close_elsewhere(fd: OwnedFd) {
 }
 
 /// Makes a thread that closes what is waiting; false when that is not possible.
-/// Not one of std's, which would allocate: our allocator is for one thread.
+/// Not one of std's, which would allocate: our allocator is for one thread. And
+/// signals are for the other one: they wake its loop.
 fn make_thread() -> bool {
-    // SAFETY: the attributes are initialised before they are used, and destroyed
-    // in the end; the thread is given nothing.
+    // SAFETY: attributes and sets are initialised before they are used, and the
+    // attributes destroyed in the end; the thread is given nothing.
     unsafe {
-        let mut attributes = std::mem::zeroed();
+        let (mut attributes, mut all, mut usual) = std::mem::zeroed();
         libc::pthread_attr_init(&mut attributes);
         libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
         libc::pthread_attr_setstacksize(&mut attributes, THREAD_STACK);
         let mut thread = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut usual);
         let result = libc::pthread_create(&mut thread, &attributes, close_all, ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &usual, ptr::null_mut());
         libc::pthread_attr_destroy(&mut attributes);
         result == 0
     }

@@ -1,5 +1,6 @@
 //! What becomes of sessions that nobody fetches.
 
+use std::fs::{self, DirEntry};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -202,6 +203,37 @@ fn many_sessions_in_sockets_hold_up_nobody() {
     let _other = send_carrier(&daemon, &mut client);
     drop(client);
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+/// A signal is to wake the loop.
+#[test]
+fn the_thread_that_closes_gets_no_signals() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    let _other = send_carrier(&daemon, &mut client);
+    let (alarm, term) = (1 << (libc::SIGALRM - 1), 1 << (libc::SIGTERM - 1));
+    let blocked = blocked_by_threads(&daemon);
+    let blocked: Vec<u64> = blocked.iter().map(|set| set & (alarm | term)).collect();
+    assert_eq!(blocked, [alarm | term]);
+}
+
+/// The signals that each thread but the first one has blocked: the lowest bit is
+/// signal 1.
+fn blocked_by_threads(daemon: &Daemon) -> Vec<u64> {
+    let first = daemon.pid().to_string();
+    let tasks = fs::read_dir(daemon.proc("task")).expect("/proc");
+    let tasks = tasks.map(|task| task.expect("/proc"));
+    let others = tasks.filter(|task| *task.file_name() != *first);
+    let blocked = |task: DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).expect("/proc");
+        let mut lines = status.lines();
+        let set = lines.find_map(|line| line.strip_prefix("SigBlk:"));
+        u64::from_str_radix(set.expect("a set").trim(), 16).expect("hexadecimal")
+    };
+    others.map(blocked).collect()
 }
 
 #[test]
