@@ -454,3 +454,26 @@ fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
         ]
     );
 }
+
+/// There are more bindings than endpoints with a session: those are looked at.
+#[test]
+fn a_lookup_that_closes_one_session_of_each_endpoint_says_at_which_it_stopped() {
+    let daemon = setup().option("-v").start().expect("start");
+    let mut client = connect(&daemon);
+    let (dead, other) = session();
+    drop(other);
+    for number in 0..102 {
+        let bind = format!("request=save_dest ttl=100 label=d property=q label=e{number} .");
+        ask(&mut client, &bind);
+        save(&mut client, 100, &format!("e{number}"), "p", &dead);
+    }
+    ask(
+        &mut client,
+        "request=save_dest ttl=100 label=d property=q label=none .",
+    );
+    ask(&mut client, "request=find_dest label=d .");
+    drop(client);
+    let told = told(daemon);
+    let gave_up: Vec<&String> = told.iter().filter(|line| line.contains("gave")).collect();
+    assert_eq!(gave_up, ["find_endp: gave up after 100: endp_label=e100"]);
+}
