@@ -372,6 +372,8 @@ fn a_lookup_by_destination_looks_at_a_hundred_endpoints_and_goes_on_the_next_tim
         assert_eq!(ask(&mut client, find), miss);
         assert_eq!(daemon.fd_count().expect("/proc"), before - 152);
     }
+    drop(client);
+    assert!(told(daemon).is_empty(), "that is for -v");
 }
 
 /// What the daemon has logged of its cache from start to end, without the
