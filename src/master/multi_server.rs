@@ -31,6 +31,7 @@ use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::getopt::Getopt;
 use crate::util::heap;
+use crate::util::interrupt::interrupt_init;
 use crate::util::local_time::LocalTime;
 use crate::util::msg::{msg_drain, msg_verbose};
 use crate::util::open_limit::open_limit;
@@ -284,6 +285,7 @@ fn serve_clients<S: MultiService>(
             "invalid daemon_timeout: {seconds} (min {MIN_DAEMON_TIMEOUT})"
         ));
     }
+    interrupt_init().map_err(|err| format!("interrupt_init: {}", strerror(&err)))?;
     let watchdog = Watchdog::new(params.daemon_timeout)
         .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
     clients

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::interrupt::{may_wait, INTERRUPT};
 use super::mymalloc::may_fail;
 use super::poll_fd::read_wait;
 
@@ -56,7 +57,7 @@ pub fn close_at_once(fd: OwnedFd) {
     end_linger(fd.as_fd());
     match may_carry(fd.as_fd()) {
         true => close_elsewhere(fd),
-        false => drop(fd),
+        false => may_wait(|| drop(fd)),
     }
 }
 
@@ -66,24 +67,26 @@ pub fn close_at_once(fd: OwnedFd) {
 pub fn close_shared(fd: OwnedFd) {
     match lingers(fd.as_fd()) || may_carry(fd.as_fd()) {
         true => close_elsewhere(fd),
-        false => drop(fd),
+        false => may_wait(|| drop(fd)),
     }
 }
 
-/// So many threads close descriptors; what is more waits, open, for one of them.
+/// So many threads close descriptors. When there is more to close, none of them
+/// waits any longer.
 const THREADS_MOST: usize = 100;
 
 // What the threads share.
 static ELSEWHERE: Mutex<Elsewhere> = Mutex::new(Elsewhere {
-    threads: 0,
+    threads: Vec::new(),
     waiting: Vec::new(),
 });
 
-/// The length of that list: it costs less to look here.
+/// The length of the list of those that wait: it costs less to look here.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 struct Elsewhere {
-    threads: usize,
+    /// The number of each thread (a pointer on some systems).
+    threads: Vec<usize>,
     waiting: Vec<OwnedFd>,
 }
 
@@ -100,51 +103,60 @@ pub fn waiting_to_be_closed() -> usize {
 /// take as long as somebody wants. Where no thread can be made, it is closed
 /// here.
 fn close_elsewhere(fd: OwnedFd) {
-    let mut elsewhere = elsewhere();
-    let waiting = &mut elsewhere.waiting;
-    if may_fail(|| waiting.try_reserve(1)).is_err() {
-        return;
+    let mut guard = elsewhere();
+    let Elsewhere { threads, waiting } = &mut *guard;
+    let room = may_fail(|| threads.try_reserve(1).and_then(|()| waiting.try_reserve(1)));
+    if room.is_err() {
+        return may_wait(|| drop(fd));
     }
     waiting.push(fd);
-    if elsewhere.threads < THREADS_MOST && make_thread() {
-        elsewhere.threads += 1;
+    let made = (threads.len() < THREADS_MOST).then(make_thread).flatten();
+    match made {
+        Some(thread) => threads.push(thread),
+        None if threads.is_empty() => may_wait(|| waiting.clear()),
+        None => threads.iter().for_each(|&thread| interrupt(thread)),
     }
-    if elsewhere.threads == 0 {
-        let waiting = elsewhere.waiting.drain(..);
-        waiting.for_each(|fd| end_linger(fd.as_fd()));
-    }
-    WAITING.store(elsewhere.waiting.len(), Ordering::Relaxed);
+    WAITING.store(waiting.len(), Ordering::Relaxed);
 }
 
-/// Makes a thread that closes what is waiting; false when that is not possible.
-/// Not one of std's, which would allocate: our allocator is for one thread. And
-/// signals are for the other one: they wake its loop.
-fn make_thread() -> bool {
+/// Makes a thread that closes what is waiting, if that is possible; its number.
+/// Not one of std's, which would allocate: our allocator is for one thread. The
+/// signals of the process are for the other one: they wake its loop.
+fn make_thread() -> Option<usize> {
     // SAFETY: attributes and sets are initialised before they are used, and the
     // attributes destroyed in the end; the thread is given nothing.
     unsafe {
-        let (mut attributes, mut all, mut usual) = std::mem::zeroed();
+        let (mut attributes, mut most, mut usual) = std::mem::zeroed();
         libc::pthread_attr_init(&mut attributes);
         libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
         libc::pthread_attr_setstacksize(&mut attributes, THREAD_STACK);
-        let mut thread = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut usual);
+        let mut thread: libc::pthread_t = std::mem::zeroed();
+        libc::sigfillset(&mut most);
+        libc::sigdelset(&mut most, INTERRUPT);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &most, &mut usual);
         let result = libc::pthread_create(&mut thread, &attributes, close_all, ptr::null_mut());
         libc::pthread_sigmask(libc::SIG_SETMASK, &usual, ptr::null_mut());
         libc::pthread_attr_destroy(&mut attributes);
-        result == 0
+        (result == 0).then_some(thread as usize)
     }
 }
 
 /// Enough for a system call on any system, in bytes.
 const THREAD_STACK: usize = 128 * 1024;
 
+/// Ends the wait of a thread that has not left the list.
+fn interrupt(thread: usize) {
+    // SAFETY: it takes itself off the list before it ends, and not now.
+    unsafe { libc::pthread_kill(thread as libc::pthread_t, INTERRUPT) };
+}
+
 extern "C" fn close_all(_: *mut c_void) -> *mut c_void {
     loop {
         let mut elsewhere = elsewhere();
         let Some(fd) = elsewhere.waiting.pop() else {
-            elsewhere.threads -= 1;
+            // SAFETY: pthread_self() only says who calls.
+            let this = unsafe { libc::pthread_self() } as usize;
+            elsewhere.threads.retain(|&thread| thread != this);
             return ptr::null_mut();
         };
         WAITING.store(elsewhere.waiting.len(), Ordering::Relaxed);
@@ -156,7 +168,7 @@ extern "C" fn close_all(_: *mut c_void) -> *mut c_void {
 /// Whether there may be other descriptors in it, on their way: the last close
 /// would close those as well, and wait as long as they linger.
 fn may_carry(fd: BorrowedFd<'_>) -> bool {
-    read_wait(fd, Duration::ZERO).unwrap_or(true) && is_unix(fd) && !has_only_bytes(fd)
+    is_unix(fd) && read_wait(fd, Duration::ZERO).unwrap_or(true) && !has_only_bytes(fd)
 }
 
 fn is_unix(fd: BorrowedFd<'_>) -> bool {

@@ -10,6 +10,7 @@ pub mod get_hostname;
 pub mod getopt;
 pub mod heap;
 pub mod held_socket;
+pub mod interrupt;
 pub mod local_time;
 pub mod log_socket;
 pub mod mac_expand;

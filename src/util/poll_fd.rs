@@ -39,7 +39,7 @@ fn poll_wait(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::util::sigaction::set_handler;
+    use crate::util::sigaction::{set_handler, unblock};
     use std::io::Write;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
@@ -56,21 +56,14 @@ mod tests {
     #[test]
     fn a_signal_does_not_end_the_wait() {
         let (mut a, b) = UnixStream::pair().unwrap();
-        set_handler(libc::SIGURG, handle).unwrap();
+        set_handler(libc::SIGWINCH, handle).unwrap();
         let waiter = thread::spawn(move || {
-            // SAFETY: the set is initialised before it is used. (Whoever runs
-            // the tests may have blocked the signal.)
-            unsafe {
-                let mut set = std::mem::zeroed();
-                libc::sigemptyset(&mut set);
-                libc::sigaddset(&mut set, libc::SIGURG);
-                libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-            }
+            unblock(libc::SIGWINCH);
             read_wait(b.as_fd(), Duration::from_secs(3600))
         });
         for count in 1..=100 {
             // SAFETY: the thread has not been joined.
-            unsafe { libc::pthread_kill(waiter.as_pthread_t() as _, libc::SIGURG) };
+            unsafe { libc::pthread_kill(waiter.as_pthread_t() as _, libc::SIGWINCH) };
             while HANDLED.load(Ordering::Relaxed) < count && !waiter.is_finished() {
                 thread::yield_now();
             }

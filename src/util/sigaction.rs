@@ -16,3 +16,15 @@ pub fn set_handler(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> 
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// Lets this thread get such signals: whoever started the process may have blocked
+/// them. Async-signal-safe.
+pub fn unblock(signal: libc::c_int) {
+    // SAFETY: the set is initialised before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+    }
+}

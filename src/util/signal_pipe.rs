@@ -52,6 +52,7 @@ extern "C" fn signal_has_come(_signal: libc::c_int) {
 mod tests {
     use super::*;
     use crate::util::poll_fd::read_wait;
+    use crate::util::sigaction::unblock;
     use std::time::Duration;
 
     #[test]
@@ -59,15 +60,9 @@ mod tests {
         let pipe = SignalPipe::new(libc::SIGUSR2).unwrap();
         assert!(!read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
         for _ in 0..2 {
-            // SAFETY: the signal has a handler; the set is initialised before
-            // it is used. (Whoever runs the tests may have blocked it.)
-            unsafe {
-                let mut set = std::mem::zeroed();
-                libc::sigemptyset(&mut set);
-                libc::sigaddset(&mut set, libc::SIGUSR2);
-                libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-                libc::raise(libc::SIGUSR2)
-            };
+            unblock(libc::SIGUSR2);
+            // SAFETY: the signal has a handler.
+            unsafe { libc::raise(libc::SIGUSR2) };
             assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! There is room for as many as one message can carry: the system would close
 //! those that do not fit, and might wait for the network meanwhile. (It does that
-//! still when this process may not have as many.)
+//! still when this process may not have as many, for a moment.)
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::close_on_exec::close_on_exec;
 use super::held_socket::close_at_once;
+use super::interrupt::may_wait;
 use super::open_limit::can_open;
 
 /// So many descriptors fit into one message. Linux calls it `SCM_MAX_FD`.
@@ -53,6 +54,23 @@ pub fn unix_recv_bytes(socket: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<us
     Ok(count)
 }
 
+/// Has an urgent byte come like any other. It would be passed over, and the system
+/// would close the descriptors that are with it.
+pub fn unix_keep_urgent(socket: BorrowedFd<'_>) {
+    let on: libc::c_int = 1;
+    // SAFETY: `on` is readable for its size. That this fails is no harm: then the
+    // system has no such bytes.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_OOBINLINE,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+}
+
 /// Takes all that has come and that nobody reads any more, before the socket is
 /// closed: the system would close the descriptors among it.
 pub fn unix_discard(socket: BorrowedFd<'_>) {
@@ -81,7 +99,7 @@ fn receive(
     msg.msg_control = control.as_mut_ptr().cast();
     msg.msg_controllen = control_len(FD_MOST) as _;
     // SAFETY: every pointer in `msg` points to something that outlives the call.
-    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, RECV_FLAGS) };
+    let count = may_wait(|| unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, RECV_FLAGS) });
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: recvmsg() has filled in `msg`, whose control buffer is still
     // there, so the header is either absent or whole.

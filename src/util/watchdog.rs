@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::msg::{msg_die, Severity};
-use super::sigaction::set_handler;
+use super::sigaction::{set_handler, unblock};
 
 /// So many alarms make up the time allowed. The original's `WATCHDOG_STEPS`.
 const WATCHDOG_STEPS: u32 = 3;
@@ -57,16 +57,12 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
     }
     // The loop may hang while it holds what logging needs; then the message is
     // given up and the next alarm ends the program.
-    // SAFETY: the calls are async-signal-safe, and the set is initialised
-    // before it is used.
+    // SAFETY: the calls are async-signal-safe.
     unsafe {
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
         libc::alarm(TIME_TO_END);
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGALRM);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
     }
+    unblock(libc::SIGALRM);
     msg_die(Severity::Fatal, format_args!("watchdog timeout"))
 }
 

@@ -1,10 +1,11 @@
 //! What becomes of sessions that nobody fetches.
 
-use std::fs::{self, DirEntry};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -155,16 +156,22 @@ fn carrier() -> (UnixStream, TcpStream) {
     (carrier, other)
 }
 
-/// Sends one where none belongs; its other side. Ours is not the last.
-fn send_carrier(daemon: &Daemon, client: &mut Client) -> TcpStream {
-    let (socket, other) = carrier();
+/// Sends some where none belong; their other sides. Ours are not the last. (They
+/// come all at once: a close that waits ends when its process is stopped.)
+fn send_carriers(daemon: &Daemon, client: &mut Client, count: usize) -> Vec<TcpStream> {
     daemon.stop().expect("stop");
-    let nothing = list("request=find_endp label=nothing .");
-    client.send_fds(&[socket.as_fd()], &nothing).expect("send");
-    drop(socket);
+    let mut send = |_| {
+        let (socket, other) = carrier();
+        let nothing = list("request=find_endp label=nothing .");
+        client.send_fds(&[socket.as_fd()], &nothing).expect("send");
+        other
+    };
+    let others = (0..count).map(&mut send).collect();
     daemon.signal(libc::SIGCONT).expect("go on");
-    client.receive_list().expect("reply");
-    other
+    for _ in 0..count {
+        client.receive_list().expect("reply");
+    }
+    others
 }
 
 #[test]
@@ -175,7 +182,7 @@ fn a_session_in_a_socket_is_closed_without_delay_wherever_that_comes() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     let before = daemon.fd_count().expect("/proc");
-    let _other = send_carrier(&daemon, &mut client);
+    let _other = send_carriers(&daemon, &mut client, 1);
     wait_for_fds(&daemon, before);
     answers(&mut client);
     let (socket, _other) = carrier();
@@ -184,7 +191,7 @@ fn a_session_in_a_socket_is_closed_without_delay_wherever_that_comes() {
     answers(&mut client);
 }
 
-/// More than are closed at a time; they go when their other sides do.
+/// More than are closed at a time: none of them waits for its other side.
 #[test]
 fn many_sessions_in_sockets_hold_up_nobody() {
     const MANY: usize = 150;
@@ -194,15 +201,50 @@ fn many_sessions_in_sockets_hold_up_nobody() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     let before = daemon.fd_count().expect("/proc");
-    let mut others: Vec<TcpStream> = (0..MANY)
-        .map(|_| send_carrier(&daemon, &mut client))
-        .collect();
+    let _others = send_carriers(&daemon, &mut client, MANY);
     answers(&mut client);
-    others.clear();
     wait_for_fds(&daemon, before);
-    let _other = send_carrier(&daemon, &mut client);
     drop(client);
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
+}
+
+/// The system closes what finds no room.
+#[test]
+fn sessions_that_come_when_there_is_no_room_for_them_hold_up_nobody() {
+    if !need::loopback() {
+        return;
+    }
+    let daemon = setup().nofile(100, 100).start().expect("start");
+    let mut client = connect(&daemon);
+    let mut bad = connect(&daemon);
+    let (file, _other) = session();
+    for _ in 0..100 {
+        save(&mut client, 100, "e", "p", &file);
+    }
+    let sessions: Vec<_> = (0..20).map(|_| unsent()).collect();
+    let (sockets, _others): (Vec<_>, Vec<_>) = sessions.into_iter().unzip();
+    daemon.stop().expect("stop");
+    let fds: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
+    bad.send_fds(&fds, b"request").expect("send");
+    drop(sockets);
+    daemon.signal(libc::SIGCONT).expect("go on");
+    answers(&mut client);
+}
+
+/// It would be passed over, and what came with it closed.
+#[test]
+fn an_urgent_byte_comes_like_any_other() {
+    let daemon = setup().start().expect("start");
+    let mut client = connect(&daemon);
+    if !client.send_urgent(b'r').expect("send") {
+        need::skip("urgent bytes between processes");
+        return;
+    }
+    client
+        .send(b"equest\0find_endp\0label\0nothing\0\0")
+        .expect("send");
+    let reply = client.receive_list().expect("reply");
+    assert_eq!(reply, list("status=2 property= ."));
 }
 
 /// A signal is to wake the loop.
@@ -213,7 +255,7 @@ fn the_thread_that_closes_gets_no_signals() {
     }
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let _other = send_carrier(&daemon, &mut client);
+    let _other = send_carriers(&daemon, &mut client, 1);
     let (alarm, term) = (1 << (libc::SIGALRM - 1), 1 << (libc::SIGTERM - 1));
     let blocked = blocked_by_threads(&daemon);
     let blocked: Vec<u64> = blocked.iter().map(|set| set & (alarm | term)).collect();
@@ -223,17 +265,21 @@ fn the_thread_that_closes_gets_no_signals() {
 /// The signals that each thread but the first one has blocked: the lowest bit is
 /// signal 1.
 fn blocked_by_threads(daemon: &Daemon) -> Vec<u64> {
-    let first = daemon.pid().to_string();
-    let tasks = fs::read_dir(daemon.proc("task")).expect("/proc");
-    let tasks = tasks.map(|task| task.expect("/proc"));
-    let others = tasks.filter(|task| *task.file_name() != *first);
-    let blocked = |task: DirEntry| {
-        let status = fs::read_to_string(task.path().join("status")).expect("/proc");
+    let blocked = |task: PathBuf| {
+        let status = fs::read_to_string(task.join("status")).expect("/proc");
         let mut lines = status.lines();
         let set = lines.find_map(|line| line.strip_prefix("SigBlk:"));
         u64::from_str_radix(set.expect("a set").trim(), 16).expect("hexadecimal")
     };
-    others.map(blocked).collect()
+    threads(daemon).map(blocked).collect()
+}
+
+/// All but the first one.
+fn threads(daemon: &Daemon) -> impl Iterator<Item = PathBuf> {
+    let first = daemon.proc("task").join(daemon.pid().to_string());
+    let tasks = fs::read_dir(daemon.proc("task")).expect("/proc");
+    let tasks = tasks.map(|task| task.expect("/proc").path());
+    tasks.filter(move |task| *task != first)
 }
 
 #[test]

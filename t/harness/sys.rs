@@ -308,6 +308,15 @@ pub fn send_with_fds(
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Sends one urgent byte.
+pub fn send_urgent(socket: BorrowedFd<'_>, byte: u8) -> io::Result<()> {
+    let flags = libc::MSG_OOB | libc::MSG_NOSIGNAL;
+    // SAFETY: the byte is readable.
+    let count = unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    Ok(())
+}
+
 /// Receives bytes and the descriptors that came with them, without waiting.
 pub fn receive_with_fds(
     socket: BorrowedFd<'_>,

@@ -17,6 +17,7 @@ use crate::util::poll_fd::read_wait;
 use crate::util::poller::Interest;
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
+use crate::util::unix_recv_fd::unix_keep_urgent;
 use crate::{msg_info, msg_warn};
 
 /// So many clients are looked at to find one that has been idle for long and
@@ -71,6 +72,7 @@ impl<S: MultiService> Clients<S> {
             close_at_once(socket.into());
             return msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
         }
+        unix_keep_urgent(socket.as_fd());
         let mut stream = Stream::new(socket.into(), self.path.clone());
         self.service.connected(&mut stream);
         stream.return_room(&mut self.room);
