@@ -350,6 +350,7 @@ mod tests {
         (&other).write_all(b"421 bye").unwrap();
         assert!(read_wait(socket.as_fd(), Duration::from_secs(60)).unwrap());
         assert!(!may_carry(socket.as_fd()), "there are only bytes in it");
+        assert!(!is_unix(socket.as_fd()), "there cannot be others");
     }
 
     #[test]
@@ -364,6 +365,11 @@ mod tests {
             let (last, gone) = UnixStream::pair().unwrap();
             drop(gone);
             assert!(!may_carry(last.as_fd()), "it has ended");
+            (&other).write_all(&[b'x'; 4096]).unwrap();
+            assert!(
+                may_carry(socket.as_fd()),
+                "there are more than are looked at"
+            );
         }
         unix_send_fd(other.as_fd(), file.as_fd()).unwrap();
         assert!(may_carry(socket.as_fd()));
