@@ -1,11 +1,13 @@
 /*
  * Sockets with which the system is not generous: with $SMALL_BUFFER those that
- * are accepted have room for one small piece of output, and with
- * $KEPT_AWAY no descriptor comes with what is received, as when a security
- * module refuses it.
+ * are accepted have room for one small piece of output, with $KEPT_AWAY no
+ * descriptor comes with what is received, as when a security module refuses
+ * it, and with $NO_THREADS no thread can be made to close one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,4 +38,13 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
         msg->msg_flags |= MSG_CTRUNC;
     }
     return count;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                   void *(*start)(void *), void *argument)
+{
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+        dlsym(RTLD_NEXT, "pthread_create");
+
+    return getenv("NO_THREADS") ? EAGAIN : real(thread, attributes, start, argument);
 }

@@ -11,6 +11,7 @@ use crate::harness::interposed::Interposed;
 use crate::harness::log_text::in_words_of_libc;
 use crate::harness::{need, sys};
 use crate::help::*;
+use crate::sessions::send_carriers;
 use crate::shim::Shim;
 use crate::stopped_clock;
 
@@ -203,6 +204,21 @@ fn a_descriptor_that_a_security_module_keeps_away_costs_no_session() {
     assert_eq!(status, list("status=2 ."));
     let reason = "unable to receive file descriptor: Permission denied";
     assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
+}
+
+#[test]
+fn where_no_thread_can_be_made_closing_holds_up_nobody() {
+    if !need::loopback() {
+        return;
+    }
+    let Some(library) = odd_sockets() else { return };
+    let setup = setup().env("LD_PRELOAD", &library.path());
+    let daemon = setup.env("NO_THREADS", "yes").start().expect("start");
+    let mut client = connect(&daemon);
+    let before = daemon.fd_count().expect("/proc");
+    let _others = send_carriers(&daemon, &mut client, 5);
+    answers(&mut client);
+    assert_eq!(daemon.fd_count().expect("/proc"), before);
 }
 
 /// ipc_timeout is for each piece, as in C, and not for all of a reply.

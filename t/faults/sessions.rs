@@ -158,7 +158,7 @@ fn carrier() -> (UnixStream, TcpStream) {
 
 /// Sends some where none belong; their other sides. Ours are not the last. (They
 /// come all at once: a close that waits ends when its process is stopped.)
-fn send_carriers(daemon: &Daemon, client: &mut Client, count: usize) -> Vec<TcpStream> {
+pub fn send_carriers(daemon: &Daemon, client: &mut Client, count: usize) -> Vec<TcpStream> {
     daemon.stop().expect("stop");
     let mut send = |_| {
         let (socket, other) = carrier();
