@@ -55,17 +55,19 @@ pub fn send_at_once(socket: BorrowedFd<'_>, text: &[u8]) {
 /// for what its former owner left unsent: the system goes on sending that.
 pub fn close_at_once(fd: OwnedFd) {
     end_linger(fd.as_fd());
-    match may_carry(fd.as_fd()) {
-        true => close_elsewhere(fd),
-        false => may_wait(|| drop(fd)),
-    }
+    close(fd, false);
 }
 
 /// Closes a descriptor that somebody else should have as well: how long the
 /// socket lingers is theirs to say. If they have closed theirs, we do not wait
 /// for it.
 pub fn close_shared(fd: OwnedFd) {
-    match lingers(fd.as_fd()) || may_carry(fd.as_fd()) {
+    let lingers = lingers(fd.as_fd());
+    close(fd, lingers);
+}
+
+fn close(fd: OwnedFd, lingers: bool) {
+    match lingers || may_carry(fd.as_fd()) {
         true => close_elsewhere(fd),
         false => may_wait(|| drop(fd)),
     }
@@ -219,19 +221,18 @@ const NO_LINGER: libc::linger = libc::linger {
     l_linger: 0,
 };
 
+/// That this fails is no harm: what is no socket does not wait either.
 fn end_linger(fd: BorrowedFd<'_>) {
-    let off = NO_LINGER;
-    // SAFETY: `off` is readable for its size. That this fails is no harm: what
-    // is no socket does not wait either.
-    unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const off).cast(),
-            size_of_val(&off) as libc::socklen_t,
-        )
-    };
+    set_socket_option(fd, libc::SO_LINGER, &NO_LINGER);
+}
+
+/// Sets an option of `SOL_SOCKET`, whose value is of that type in C; false when the
+/// socket has no such option.
+pub(super) fn set_socket_option<T>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> bool {
+    let (fd, level, size) = (socket.as_raw_fd(), libc::SOL_SOCKET, size_of::<T>());
+    let value: *const T = value;
+    // SAFETY: `value` is readable for its size.
+    unsafe { libc::setsockopt(fd, level, option, value.cast(), size as libc::socklen_t) == 0 }
 }
 
 fn lingers(socket: BorrowedFd<'_>) -> bool {
@@ -402,16 +403,6 @@ mod tests {
             l_onoff: 1,
             l_linger: seconds,
         };
-        // SAFETY: `on` is readable for its size.
-        let result = unsafe {
-            libc::setsockopt(
-                socket.as_fd().as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_LINGER,
-                (&raw const on).cast(),
-                size_of_val(&on) as libc::socklen_t,
-            )
-        };
-        assert_eq!(result, 0);
+        assert!(set_socket_option(socket.as_fd(), libc::SO_LINGER, &on));
     }
 }

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::close_on_exec::close_on_exec;
-use super::held_socket::close_at_once;
+use super::held_socket::{close_at_once, set_socket_option};
 use super::interrupt::may_wait;
 use super::open_limit::can_open;
 
@@ -55,20 +55,11 @@ pub fn unix_recv_bytes(socket: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<us
 }
 
 /// Has an urgent byte come like any other. It would be passed over, and the system
-/// would close the descriptors that are with it.
+/// would close the descriptors that are with it. That this fails is no harm: then
+/// the system has no such bytes.
 pub fn unix_keep_urgent(socket: BorrowedFd<'_>) {
     let on: libc::c_int = 1;
-    // SAFETY: `on` is readable for its size. That this fails is no harm: then the
-    // system has no such bytes.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_OOBINLINE,
-            (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
-        )
-    };
+    set_socket_option(socket, libc::SO_OOBINLINE, &on);
 }
 
 /// Takes all that has come and that nobody reads any more, before the socket is

@@ -43,13 +43,7 @@ fn elsewhere(jail: &str) -> (Daemon, PathBuf) {
 
 /// What its /proc/PID/status says about that.
 fn status(daemon: &Daemon, name: &str) -> String {
-    let status = fs::read_to_string(daemon.proc("status")).expect("/proc");
-    let value = status.lines().find_map(|line| line.strip_prefix(name));
-    value
-        .expect("such a line")
-        .trim_start_matches(':')
-        .trim()
-        .to_string()
+    daemon.status_field("status", name).expect("/proc")
 }
 
 /// The flags of all open files of the process, or `self`.

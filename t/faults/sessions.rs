@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -265,21 +264,17 @@ fn the_thread_that_closes_gets_no_signals() {
 /// The signals that each thread but the first one has blocked: the lowest bit is
 /// signal 1.
 fn blocked_by_threads(daemon: &Daemon) -> Vec<u64> {
-    let blocked = |task: PathBuf| {
-        let status = fs::read_to_string(task.join("status")).expect("/proc");
-        let mut lines = status.lines();
-        let set = lines.find_map(|line| line.strip_prefix("SigBlk:"));
-        u64::from_str_radix(set.expect("a set").trim(), 16).expect("hexadecimal")
-    };
-    threads(daemon).map(blocked).collect()
-}
-
-/// All but the first one.
-fn threads(daemon: &Daemon) -> impl Iterator<Item = PathBuf> {
-    let first = daemon.proc("task").join(daemon.pid().to_string());
+    let first = daemon.pid().to_string();
     let tasks = fs::read_dir(daemon.proc("task")).expect("/proc");
-    let tasks = tasks.map(|task| task.expect("/proc").path());
-    tasks.filter(move |task| *task != first)
+    let tasks = tasks.map(|task| task.expect("/proc").file_name().into_string());
+    let numbers = tasks.map(|number| number.expect("digits"));
+    let others = numbers.filter(|number| *number != first);
+    let blocked = others.map(|number| {
+        let status = format!("task/{number}/status");
+        let set = daemon.status_field(&status, "SigBlk").expect("/proc");
+        u64::from_str_radix(&set, 16).expect("hexadecimal")
+    });
+    blocked.collect()
 }
 
 #[test]

@@ -270,10 +270,10 @@ impl Daemon {
 
     /// Resident memory in KiB (VmRSS of /proc/PID/status).
     pub fn memory(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(self.proc("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| io::Error::other("no VmRSS"))
+        let memory = self.status_field("status", "VmRSS")?;
+        let number = memory.split_whitespace().next();
+        let number = number.and_then(|number| number.parse().ok());
+        number.ok_or_else(|| io::Error::other("VmRSS is no number"))
     }
 
     /// The time that it has been running on a CPU (/proc/PID/schedstat).
@@ -298,6 +298,16 @@ impl Daemon {
 
     fn is_running(&self) -> bool {
         fs::read_to_string(self.proc("status")).is_ok_and(|status| status.contains("State:\tR"))
+    }
+
+    /// What this line says in the file `status` in /proc, or in that of one of its
+    /// threads (`task/TID/status`).
+    pub fn status_field(&self, file: &str, name: &str) -> io::Result<String> {
+        let status = fs::read_to_string(self.proc(file))?;
+        let mut lines = status.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value = value.ok_or_else(|| io::Error::other(format!("no {name}")))?;
+        Ok(value.trim().to_string())
     }
 
     /// That file about it in /proc.
