@@ -108,7 +108,7 @@ fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come
     let mut client = connect(&daemon);
     let before = daemon.fd_count().expect("/proc");
     let request = "request=save_endp ttl=100 label=e property=p .";
-    for count in [1, 2, sys::MAX_FDS] {
+    for count in [1, 2, 20] {
         let (socket, _other) = unsent();
         let fds = vec![socket.as_fd(); count];
         let nothing = list("request=find_endp label=nothing .");
@@ -117,7 +117,7 @@ fn descriptors_with_something_unsent_are_closed_without_delay_wherever_they_come
         client.receive_list().expect("reply");
         wait_for_fds(&daemon, before);
     }
-    for count in [2, sys::MAX_FDS] {
+    for count in [2, 20] {
         let (socket, _other) = unsent();
         assert_eq!(ask(&mut client, request), list("dummy= ."));
         client
