@@ -110,8 +110,8 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// Whether the daemon waits for something.
 pub fn is_asleep(daemon: &Daemon) -> bool {
-    let status = fs::read_to_string(daemon.proc("status")).expect("/proc");
-    status.contains("State:\tS")
+    let state = daemon.status_field("status", "State").expect("/proc");
+    state.starts_with('S')
 }
 
 /// Waits until the daemon has read all that this client sent, or sleeps with

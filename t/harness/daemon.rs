@@ -150,7 +150,7 @@ impl Daemon {
     pub fn stop(&self) -> io::Result<()> {
         self.signal(libc::SIGSTOP)?;
         let start = Instant::now();
-        while !fs::read_to_string(self.proc("status"))?.contains("State:\tT") {
+        while !self.status_field("status", "State")?.starts_with('T') {
             if start.elapsed() > PATIENCE {
                 return Err(io::Error::other("the daemon does not stop"));
             }
@@ -297,7 +297,8 @@ impl Daemon {
     }
 
     fn is_running(&self) -> bool {
-        fs::read_to_string(self.proc("status")).is_ok_and(|status| status.contains("State:\tR"))
+        let state = self.status_field("status", "State");
+        state.is_ok_and(|state| state.starts_with('R'))
     }
 
     /// What this line says in the file `status` in /proc, or in that of one of its

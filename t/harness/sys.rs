@@ -21,7 +21,7 @@ const OPEN_FILES_WANTED: u64 = 60_000;
 const MAX_SIGNAL: libc::c_int = 31;
 
 /// How many descriptors one message can bring.
-const MAX_FDS: usize = 253;
+pub const MAX_FDS: usize = 253;
 
 #[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
 use libc::MSG_CMSG_CLOEXEC;
