@@ -15,7 +15,6 @@ use crate::global::mail_params::ScacheParams;
 use crate::global::mail_proto::*;
 use crate::global::scache_multi::ScacheMulti;
 use crate::master::multi_service::{MultiService, Turn, Wait};
-use crate::msg_warn;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
@@ -26,6 +25,7 @@ use crate::util::printable::printable;
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
 use crate::util::unix_recv_fd::unix_recv_fd;
+use crate::{msg_warn, msg_warn_client};
 
 /// The service with its cache and its statistics.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Scache {
                 return Some(State::Params(known));
             }
         }
-        msg_warn!("unrecognized request: \"{}\", ignored", printable(request));
+        msg_warn_client!("unrecognized request: \"{}\", ignored", printable(request));
         attr_print(stream, &[status(SCACHE_STAT_BAD)]);
         Some(State::Request)
     }
@@ -159,7 +159,7 @@ impl Scache {
             RecvAttr::Str(MAIL_ATTR_PROP),
         ];
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 3 || scan.int(0) <= 0 {
-            msg_warn!("scache_save_endp_service: bad or missing request parameter");
+            msg_warn_client!("scache_save_endp_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD)]);
             return Some(State::Request);
         }
@@ -221,7 +221,7 @@ impl Scache {
     }
 
     fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
-        msg_warn!("scache_save_endp_service: unable to receive file descriptor: {reason}");
+        msg_warn_client!("scache_save_endp_service: unable to receive file descriptor: {reason}");
         attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
         State::Request
     }
@@ -233,7 +233,7 @@ impl Scache {
         turn: Turn,
     ) -> Option<State> {
         if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
-            msg_warn!("scache_find_endp_service: bad or missing request parameter");
+            msg_warn_client!("scache_find_endp_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b"")]);
             return Some(State::Request);
         }
@@ -264,7 +264,7 @@ impl Scache {
             RecvAttr::Str(MAIL_ATTR_LABEL),
         ];
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
-            msg_warn!("scache_save_dest_service: bad or missing request parameter");
+            msg_warn_client!("scache_save_dest_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD)]);
             return Some(State::Request);
         }
@@ -289,7 +289,7 @@ impl Scache {
         turn: Turn,
     ) -> Option<State> {
         if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
-            msg_warn!("scache_find_dest_service: bad or missing request parameter");
+            msg_warn_client!("scache_find_dest_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b""), prop(b"")]);
             return Some(State::Request);
         }

@@ -7,7 +7,7 @@ use super::{Scache, State, Step, NO_ERROR};
 use crate::global::mail_proto::MAIL_ATTR_DUMMY;
 use crate::global::scache_multi::Session;
 use crate::master::multi_service::Wait;
-use crate::msg_warn;
+use crate::msg_warn_client;
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
@@ -92,5 +92,5 @@ fn no_dummy_reason(stream: &Stream) -> String {
 }
 
 fn warn_not_sent(service: &str, reason: &str) {
-    msg_warn!("{service}: cannot send file descriptor: {reason}");
+    msg_warn_client!("{service}: cannot send file descriptor: {reason}");
 }

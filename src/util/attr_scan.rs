@@ -12,7 +12,7 @@ use super::msg::msg_verbose;
 use super::printable::printable;
 use super::stream::{Input, NoInput, Stream};
 use super::strtol::skip_space;
-use crate::{msg_info, msg_warn};
+use crate::{msg_info, msg_warn_client};
 
 /// One attribute to expect. The original's `RECV_ATTR_INT` and `RECV_ATTR_STR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,10 +161,10 @@ impl AttrScan {
         if name == wanted.as_bytes() && wanted != LIST_TERMINATOR {
             self.stage = Stage::Value;
         } else if name.is_empty() {
-            msg_warn!("missing attribute {wanted} in input from {}", stream.path());
+            msg_warn_client!("missing attribute {wanted} in input from {}", stream.path());
         } else {
             let name = printable(name);
-            msg_warn!(
+            msg_warn_client!(
                 "unexpected attribute {name} from {} (expecting: {wanted})",
                 stream.path()
             );
@@ -183,7 +183,7 @@ impl AttrScan {
         let text = stream.string(&range);
         let number = scan_number(text);
         if number.is_none() {
-            msg_warn!(
+            msg_warn_client!(
                 "malformed numerical data from {} while reading input attribute value: {}",
                 stream.path(),
                 printable(&text[..text.len().min(100)])
@@ -212,23 +212,18 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
 }
 
 fn warn_broken_off(why: NoInput, stream: &Stream, what: &str) {
-    let path = stream.path();
-    match why {
-        NoInput::TooLong => {
-            msg_warn!("list too long from {path} while reading input attribute {what}");
-        }
-        NoInput::NoMemory => {
-            msg_warn!("no memory for input from {path} while reading input attribute {what}");
-        }
+    let how = match why {
+        NoInput::TooLong => "list too long from",
+        NoInput::NoMemory => "no memory for input from",
         // The original takes a last byte of 255 for the end of input itself.
         _ if stream.partial().last().is_some_and(|&byte| byte != 0xff) => {
-            msg_warn!("unexpected end-of-input from {path} while reading input attribute {what}");
+            "unexpected end-of-input from"
         }
-        NoInput::Timeout => msg_warn!("timeout on {path} while reading input attribute {what}"),
-        NoInput::Eof => {
-            msg_warn!("premature end-of-input on {path} while reading input attribute {what}");
-        }
-    }
+        NoInput::Timeout => "timeout on",
+        NoInput::Eof => "premature end-of-input on",
+    };
+    let path = stream.path();
+    msg_warn_client!("{how} {path} while reading input attribute {what}");
 }
 
 /// What `sscanf("%u%c")` makes of a text when it converts exactly one item,

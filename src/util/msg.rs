@@ -1,10 +1,10 @@
 //! `msg`: diagnostics, and how they end the program.
 //!
-//! The macros `msg_info!`, `msg_warn!`, `msg_fatal!` and `msg_panic!` take
-//! what `format!` takes and hand one line to every output that was added with
-//! [`msg_output`] (stderr, syslog, postlog). Like the original, logging belongs
-//! to the process, not to a caller: it is the one piece of global state in this
-//! program. (Its `msg_error()` is missing: nothing here uses it.)
+//! The macros `msg_info!`, `msg_warn!`, `msg_warn_client!`, `msg_fatal!` and
+//! `msg_panic!` take what `format!` takes and hand one line to every output that
+//! was added with [`msg_output`] (stderr, syslog, postlog). Like the original,
+//! logging belongs to the process, not to a caller: it is the one piece of global
+//! state in this program. (Its `msg_error()` is missing: nothing here uses it.)
 //!
 //! `msg_fatal!` and `msg_panic!` do not return: they log, wait a second so
 //! that master(8) does not spin, and exit with status 1.
@@ -198,6 +198,17 @@ macro_rules! msg_info {
 macro_rules! msg_warn {
     ($($arg:tt)*) => {
         $crate::util::msg::msg_print($crate::util::msg::Severity::Warn, format_args!($($arg)*))
+    };
+}
+
+/// Logs a warning of what a client did, unless SIGTERM has come: master(8) sends
+/// that to clients as well, and they break off. (The original is dead by then.)
+#[macro_export]
+macro_rules! msg_warn_client {
+    ($($arg:tt)*) => {
+        if !$crate::util::signal_pipe::signal_has_come() {
+            $crate::msg_warn!($($arg)*)
+        }
     };
 }
 

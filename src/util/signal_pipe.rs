@@ -27,7 +27,7 @@ impl SignalPipe {
         let (read_end, write_end) = UnixStream::pair()?;
         // Open as long as the process: the handler may run at any time.
         WRITE_END.store(write_end.into_raw_fd(), Ordering::Relaxed);
-        set_handler(signal, signal_has_come)?;
+        set_handler(signal, note_signal)?;
         Ok(SignalPipe(read_end))
     }
 }
@@ -38,9 +38,14 @@ impl AsFd for SignalPipe {
     }
 }
 
+/// Whether the signal has come, even if the loop has not come round to it.
+pub fn signal_has_come() -> bool {
+    HAS_COME.load(Ordering::Relaxed)
+}
+
 /// The first time is enough; so the pipe is never full, and errno stays as the
 /// program that was interrupted has it.
-extern "C" fn signal_has_come(_signal: libc::c_int) {
+extern "C" fn note_signal(_signal: libc::c_int) {
     if !HAS_COME.swap(true, Ordering::Relaxed) {
         let fd = WRITE_END.load(Ordering::Relaxed);
         // SAFETY: write() is async-signal-safe, and there is one byte to write.
@@ -59,11 +64,13 @@ mod tests {
     fn it_is_readable_once_the_signal_has_come_and_the_process_lives() {
         let pipe = SignalPipe::new(libc::SIGUSR2).unwrap();
         assert!(!read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
+        assert!(!signal_has_come());
         for _ in 0..2 {
             unblock(libc::SIGUSR2);
             // SAFETY: the signal has a handler.
             unsafe { libc::raise(libc::SIGUSR2) };
             assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
+            assert!(signal_has_come());
         }
     }
 }

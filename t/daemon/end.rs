@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 
 use super::harness::client::{list, Client};
 use super::harness::daemon::{Daemon, Ended};
@@ -99,6 +100,24 @@ fn talk(client: &mut Client, conversation: &Conversation) {
     }
 }
 
+/// A daemon with a session and a binding, and a client of it that has had this
+/// part of a conversation; the other end of the session.
+fn half_done(conversation: &Conversation) -> (Daemon, Client, UnixStream) {
+    let daemon = Setup::new()
+        .main_cf("connection_cache_ttl_limit = 100s")
+        .start()
+        .expect("start");
+    let mut client = connect(&daemon);
+    let session = save(&mut client, "e");
+    ask(
+        &mut client,
+        "request=save_dest ttl=100 label=d property=q label=e .",
+        "status=0 .",
+    );
+    talk(&mut client, conversation);
+    (daemon, client, session)
+}
+
 fn begin_to_end(daemon: &mut Daemon, cause: Cause) {
     match cause {
         Cause::MasterGone => daemon.lose_master(),
@@ -111,30 +130,23 @@ fn last_line(ended: &Ended) -> &str {
     ended.log.last().expect("statistics")
 }
 
+fn warnings(ended: &Ended) -> Vec<&String> {
+    let is_warning = |line: &&String| line.contains("warning");
+    ended.log.iter().filter(is_warning).collect()
+}
+
 #[test]
 fn a_client_that_is_half_done_is_served_to_the_end() {
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
             for &cause in causes() {
-                let mut daemon = Setup::new()
-                    .main_cf("connection_cache_ttl_limit = 100s")
-                    .start()
-                    .expect("start");
-                let mut client = connect(&daemon);
-                let _session = save(&mut client, "e");
-                ask(
-                    &mut client,
-                    "request=save_dest ttl=100 label=d property=q label=e .",
-                    "status=0 .",
-                );
-                talk(&mut client, &conversation[..place]);
+                let (mut daemon, mut client, _session) = half_done(&conversation[..place]);
                 begin_to_end(&mut daemon, cause);
                 talk(&mut client, &conversation[place..]);
                 assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
                 let ended = daemon.wait().expect("end");
                 last_line(&ended);
-                let warnings = ended.log.iter().filter(|line| line.contains("warning"));
-                assert_eq!(warnings.count(), 0);
+                assert_eq!(warnings(&ended), [""; 0]);
             }
         }
     }
@@ -154,6 +166,22 @@ fn a_request_whose_first_byte_waits_is_served() {
         assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
         let ended = daemon.wait().expect("end");
         assert!(last_line(&ended).ends_with("address lookup hits=0 miss=1 success=0%"));
+    }
+}
+
+/// `postfix stop` sends SIGTERM to the clients as well. (C is dead by then.)
+#[test]
+fn clients_that_sigterm_has_ended_are_not_worth_a_warning() {
+    for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
+        for place in 1..conversation.len() {
+            let (mut daemon, client, _session) = half_done(&conversation[..place]);
+            daemon.stop().expect("stop");
+            begin_to_end(&mut daemon, Cause::Sigterm);
+            drop(client);
+            daemon.signal(libc::SIGCONT).expect("go on");
+            let ended = daemon.wait().expect("end");
+            assert_eq!(warnings(&ended), [""; 0]);
+        }
     }
 }
 
