@@ -80,6 +80,11 @@ fn save(client: &mut Client, label: &str) -> UnixStream {
     other
 }
 
+fn warnings(log: &[String]) -> Vec<&String> {
+    let is_warning = |line: &&String| line.contains("warning");
+    log.iter().filter(is_warning).collect()
+}
+
 /// Waits until the daemon has no connection with a client of its first socket.
 fn no_client_is_left(daemon: &Daemon) {
     eventually("the daemon closes its ends", || {

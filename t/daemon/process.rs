@@ -12,7 +12,7 @@ use super::harness::interposed::Interposed;
 use super::harness::kind::Kind;
 use super::harness::master::{self, Setup};
 use super::harness::need;
-use super::{ask, connect, connect_to, kind, no_client_is_left, save, LOOKUP, NOTHING};
+use super::{ask, connect, connect_to, kind, no_client_is_left, save, warnings, LOOKUP, NOTHING};
 
 const O_CLOEXEC: u32 = 0o2000000;
 
@@ -131,10 +131,7 @@ fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
     let warning = "postfix/scache: warning: cannot raise the limit on open files \
                    from 300 to 321: Operation not permitted";
     assert_eq!(log[0], warning);
-    assert_eq!(
-        log.iter().filter(|line| line.contains("warning")).count(),
-        1
-    );
+    assert_eq!(warnings(&log), [warning]);
 }
 
 #[test]
