@@ -15,17 +15,15 @@ use crate::global::mail_params::ScacheParams;
 use crate::global::mail_proto::*;
 use crate::global::scache_multi::ScacheMulti;
 use crate::master::multi_service::{MultiService, Turn, Wait};
+use crate::msg_warn_client;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
 use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
-use crate::util::held_socket::close_at_once;
-use crate::util::mymalloc::{reserve, NO_MEMORY};
-use crate::util::open_limit::can_open;
+use crate::util::open_limit::is_out_of_fds;
 use crate::util::printable::printable;
 use crate::util::stream::{is_temporary, Stream};
 use crate::util::strerror::strerror;
 use crate::util::unix_recv_fd::unix_recv_fd;
-use crate::{msg_warn, msg_warn_client};
 
 /// The service with its cache and its statistics.
 #[derive(Debug)]
@@ -36,8 +34,6 @@ pub struct Scache {
     cache: ScacheMulti,
     /// How many sessions are on their way to a client.
     handed: usize,
-    /// Whether the system had no descriptor to give though some were left.
-    ran_out: bool,
     stats: Statistics,
     stats_deadline: Instant,
 }
@@ -99,7 +95,6 @@ impl Scache {
             params,
             announce,
             handed: 0,
-            ran_out: false,
             stats: Statistics::new(),
         }
     }
@@ -182,13 +177,8 @@ impl Scache {
         }
         if turn.free_fds <= FREE_FDS {
             self.make_room();
-            self.ran_out = self.make_room_for_one(stream);
         }
         let reason = match unix_recv_fd(stream.as_fd()) {
-            Ok(Some(fd)) if !reserve() => {
-                close_at_once(fd);
-                return Some(self.receive_failed(stream, NO_MEMORY));
-            }
             Ok(Some(fd)) => {
                 let (label, prop) = (scan.str(stream, 1), scan.str(stream, 2));
                 let ttl = self.ttl(scan);
@@ -200,24 +190,13 @@ impl Scache {
             Ok(None) => NO_ERROR.to_string(),
             Err(err) if is_temporary(&err) => return None,
             Err(err) => {
-                self.ran_out |= self.make_room_for_one(stream);
+                if is_out_of_fds(&err) {
+                    self.make_room();
+                }
                 strerror(&err)
             }
         };
         Some(self.receive_failed(stream, &reason))
-    }
-
-    /// Gives sessions up until the system has a descriptor to give, of which it
-    /// may have fewer than was counted. Whether that was necessary.
-    fn make_room_for_one(&mut self, stream: &Stream) -> bool {
-        let mut ran_out = false;
-        while !can_open(stream.as_fd()) {
-            ran_out = true;
-            if !self.make_room() {
-                break;
-            }
-        }
-        ran_out
     }
 
     fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
@@ -266,11 +245,6 @@ impl Scache {
         if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
             msg_warn_client!("scache_save_dest_service: bad or missing request parameter");
             attr_print(stream, &[status(SCACHE_STAT_BAD)]);
-            return Some(State::Request);
-        }
-        if !reserve() {
-            msg_warn!("scache_save_dest_service: unable to save binding: {NO_MEMORY}");
-            attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
             return Some(State::Request);
         }
         let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));
@@ -425,10 +399,6 @@ impl MultiService for Scache {
         let dropped = self.cache.drop_nearest_session();
         self.stats.early_ends += u64::from(dropped);
         dropped
-    }
-
-    fn ran_out(&mut self) -> bool {
-        std::mem::take(&mut self.ran_out)
     }
 
     fn status_update_time(&self) -> Duration {

@@ -16,9 +16,6 @@ mod hostile;
 mod log;
 #[path = "faults/many.rs"]
 mod many;
-#[cfg(target_os = "linux")] // for prlimit(2)
-#[path = "faults/memory.rs"]
-mod memory;
 #[cfg(target_os = "linux")] // for prlimit(2), LD_PRELOAD of accept4(2)
 #[path = "faults/scarce.rs"]
 mod scarce;

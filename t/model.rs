@@ -1,9 +1,6 @@
 //! The cache does what a naive one does: random operations on both, time
 //! included. `SEED` in the environment repeats a run, `STEPS` makes it longer.
 
-#[path = "no_alloc/counting.rs"]
-#[allow(dead_code)]
-mod counting;
 mod harness;
 #[path = "model/naive.rs"]
 mod naive;
@@ -20,7 +17,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use counting::allocated;
 use harness::need;
 use harness::random::Random;
 use harness::sys;
@@ -34,12 +30,6 @@ use world::{World, COMES, GOES, LONGEST_TTL, MOST_OTHERS, WORLDS};
 const MOST_HELD: usize = 100;
 const OTHER_FDS: usize = 150 + MOST_OTHERS + MOST_HELD;
 
-/// An empty cache needs less, in bytes; and so do the few that are left of a
-/// crowd, which needs some 6,000,000.
-const LITTLE: isize = 65_536;
-const FOR_FEW: isize = 524_288;
-const FEW: usize = 30;
-
 struct Both {
     real: ScacheMulti,
     naive: Naive,
@@ -48,8 +38,6 @@ struct Both {
     others: BTreeMap<u64, UnixStream>,
     start: Instant,
     now: u64,
-    /// How many bytes the cache has allocated and not freed.
-    memory: isize,
     /// How many sessions there may be, for want of descriptors.
     most_sessions: usize,
     seen: Seen,
@@ -58,11 +46,8 @@ struct Both {
 impl Both {
     fn new(endpoint_limit: usize) -> Both {
         let limit = sys::open_files_limit().expect("getrlimit") as usize;
-        let before = allocated().bytes;
-        let real = ScacheMulti::new(b"QUIT", endpoint_limit);
         Both {
-            memory: allocated().bytes - before,
-            real,
+            real: ScacheMulti::new(b"QUIT", endpoint_limit),
             naive: Naive::new(endpoint_limit),
             held: Vec::new(),
             others: BTreeMap::new(),
@@ -77,14 +62,6 @@ impl Both {
         self.start + Duration::from_millis(time)
     }
 
-    /// Does something with the cache, and counts what memory that takes.
-    fn cache<T>(&mut self, what: impl FnOnce(&mut ScacheMulti) -> T) -> T {
-        let before = allocated().bytes;
-        let result = what(&mut self.real);
-        self.memory += allocated().bytes - before;
-        result
-    }
-
     fn step(&mut self, random: &mut Random, world: &World) {
         self.now += random.below(world.most_pause) as u64;
         let times = if random.one_in(10) { world.crowd } else { 1 };
@@ -94,7 +71,7 @@ impl Both {
             0..5 => (0..times).for_each(|_| self.save_endp(random, world)),
             5..8 => {
                 let now = self.at(self.now);
-                let real = self.cache(|cache| cache.find_endp(endp.as_bytes(), now));
+                let real = self.real.find_endp(endp.as_bytes(), now);
                 let naive = self.naive.find_endp(&endp, self.now);
                 self.same(real, naive);
             }
@@ -104,7 +81,7 @@ impl Both {
                 self.end_hand_over(random.below(self.held.len()), random);
             }
             18 if random.one_in(4) => {
-                let dropped = self.cache(ScacheMulti::drop_nearest_session);
+                let dropped = self.real.drop_nearest_session();
                 assert_eq!(dropped, self.naive.drop_nearest_session());
             }
             19 if times > 1 => (0..MOST_OTHERS).for_each(|nth| self.end_one(nth, random)),
@@ -126,7 +103,7 @@ impl Both {
         let age = self.naive.save_endp(deadline, &endp, &prop, fd.as_raw_fd());
         self.others.extend(other.map(|other| (age, other)));
         let (endp, prop) = (endp.as_bytes(), prop.as_bytes());
-        self.cache(|cache| cache.save_endp(life, endp, prop, fd, now));
+        self.real.save_endp(life, endp, prop, fd, now);
         // Those that had to go for it.
         self.settle();
     }
@@ -138,7 +115,7 @@ impl Both {
         let (life, deadline, now) = self.life(random, world);
         self.naive.save_dest(deadline, &dest, &prop, &endp);
         let (dest, prop, endp) = (dest.as_bytes(), prop.as_bytes(), endp.as_bytes());
-        self.cache(|cache| cache.save_dest(life, dest, prop, endp, now));
+        self.real.save_dest(life, dest, prop, endp, now);
     }
 
     /// A time to live, when it ends, and what time it is.
@@ -158,20 +135,20 @@ impl Both {
             0 | 1 => {
                 self.seen.given_back += 1;
                 self.seen.given_back_dead += usize::from(naive.dead);
-                self.cache(|cache| cache.give_back(real));
+                self.real.give_back(real);
                 self.naive.give_back(naive);
             }
             2 => {
                 self.seen.given_away += 1;
                 let theirs = real.as_fd().try_clone_to_owned().expect("dup");
-                self.cache(|cache| cache.give_away(real));
+                self.real.give_away(real);
                 self.is_theirs(age, theirs);
             }
             _ => {
                 self.seen.left_behind += 1;
                 let theirs = random.one_in(2);
                 let theirs = theirs.then(|| real.as_fd().try_clone_to_owned().expect("dup"));
-                self.cache(|cache| cache.give_away(real));
+                self.real.give_away(real);
                 match theirs {
                     Some(theirs) => self.is_theirs(age, theirs),
                     None => self.closed(age, false),
@@ -243,7 +220,7 @@ impl Both {
 
     fn expire(&mut self, most: usize) {
         let now = self.at(self.now);
-        self.cache(|cache| cache.expire(now, most));
+        self.real.expire(now, most);
         self.naive.expire(self.now, most);
     }
 
@@ -253,9 +230,8 @@ impl Both {
             true => self.seen.by_endps += 1,
             false => self.seen.by_bindings += 1,
         }
-        let (now, before) = (self.at(self.now), allocated().bytes);
+        let now = self.at(self.now);
         let found = self.real.find_dest(dest.as_bytes(), now);
-        self.memory += allocated().bytes - before;
         let (real, real_prop) = found
             .map(|(session, prop)| (session, prop.to_vec()))
             .unzip();
@@ -303,33 +279,16 @@ impl Both {
         }
     }
 
-    /// Time passes until few of a crowd are left, anywhere in it: they do not
-    /// keep the memory of the others.
-    fn dwindle(&mut self, random: &mut Random, before: &BTreeSet<i32>) {
-        while !self.held.is_empty() {
-            self.end_hand_over(0, random);
-        }
-        while self.real.size().sess_count + self.naive.bindings() > FEW {
-            self.now += 1;
-            self.expire(usize::MAX);
-            self.settle();
-        }
-        self.check(before);
-        let (few, memory) = (self.naive.bindings(), self.memory);
-        println!("{few} bindings left in {memory} bytes");
-        assert!(memory < FOR_FEW, "{few} bindings in {memory} bytes");
-    }
-
     /// The end: what is on its way comes back, and all are closed. When the
     /// time of the bindings is over, too, nothing is left of the cache.
     fn end(mut self, before: &BTreeSet<i32>) -> Seen {
         for (real, naive) in std::mem::take(&mut self.held) {
-            self.cache(|cache| cache.give_back(real));
+            self.real.give_back(real);
             self.naive.give_back(naive);
         }
         self.settle();
         self.check(before);
-        self.cache(ScacheMulti::close_all);
+        self.real.close_all();
         self.naive.close_all();
         self.settle();
         self.check(before);
@@ -337,7 +296,6 @@ impl Both {
         self.expire(usize::MAX);
         self.check(before);
         assert_eq!(self.real.size(), ScacheSize::default());
-        assert!(self.memory < LITTLE, "{} bytes are left", self.memory);
         let seen = std::mem::take(&mut self.seen);
         drop(self);
         assert_eq!(
@@ -406,7 +364,6 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
     let mut both = Both::new(COMES.endpoint_limit);
     both.steps(steps(), &mut random, &COMES, &before);
     both.steps(steps(), &mut random, &GOES, &before);
-    both.dwindle(&mut random, &before);
     seen.add(both.end(&before));
     assert!(seen.is_all(), "{seen:?}");
 }

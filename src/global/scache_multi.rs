@@ -28,7 +28,6 @@ mod session;
 pub use session::Session;
 
 use crate::msg_info;
-use crate::util::heap::{self, Ebb};
 use crate::util::msg::msg_verbose;
 use crate::util::names::{NameId, Names};
 use crate::util::printable::printable;
@@ -66,8 +65,6 @@ pub struct ScacheMulti {
     binding_order: BTreeMap<(NameId, NameId, u64), u32>,
     binding_timers: TimerQueue<u32>,
     dead_count: u64,
-    /// For the memory of many sessions and bindings that have ended.
-    ebb: Ebb,
 }
 
 /// What there is under one name.
@@ -111,9 +108,6 @@ impl RingMember for Binding {
 
 /// How many sessions are closed by one lookup at most.
 const CLOSE_MOST: usize = 100;
-
-/// After so many sessions and bindings have ended their memory is given back.
-const EBB_STEP: usize = 4_000;
 
 impl ScacheMulti {
     /// A cache whose sessions are sent this line before they are closed, unless
@@ -191,11 +185,9 @@ impl ScacheMulti {
         self.enforce_endpoint_limit(endp);
     }
 
-    /// Closes our side of a session that has changed hands. Its new owner may be
-    /// gone, and ours the last side.
+    /// Closes our side of a session that has changed hands.
     pub fn give_away(&mut self, session: Session) {
         self.names.release(session.endp);
-        session.close_shared();
     }
 
     /// Binds a destination name to an endpoint name, or renews the time to
@@ -389,7 +381,6 @@ impl ScacheMulti {
         self.unlink_session(number);
         let session = self.sessions.remove(number)?;
         self.session_timers.cancel(session.timer);
-        self.note_ebb();
         Some(session)
     }
 
@@ -428,7 +419,6 @@ impl ScacheMulti {
         if let Some(&moved) = self.live.get(place) {
             self.names[moved].live_place = place;
         }
-        heap::shrink(&mut self.live);
     }
 
     fn add_binding(&mut self, key: BindingKey, deadline: Instant) {
@@ -473,12 +463,6 @@ impl ScacheMulti {
                 .remove(&(key.dest, key.endp, binding.order));
         }
         self.release_names(key);
-        self.note_ebb();
-    }
-
-    fn note_ebb(&mut self) {
-        let count = self.sessions.len() + self.bindings.len();
-        self.ebb.note(count, EBB_STEP);
     }
 
     /// The first binding of a destination that has not ended and whose endpoint

@@ -19,8 +19,6 @@ use super::master_proto::{MasterPipe, MasterStatus};
 use super::multi_service::{MultiService, Turn, Wait};
 use super::tag::Tag;
 use crate::util::event::Events;
-use crate::util::heap::Ebb;
-use crate::util::held_socket::waiting_to_be_closed;
 use crate::util::msg::{msg_flush, msg_verbose};
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::poller::Interest;
@@ -65,8 +63,6 @@ pub struct Clients<S: MultiService> {
     sigterm: SignalPipe,
     door: Door,
     clients: Slab<Client<S::Client>>,
-    /// For the memory of a crowd that has left.
-    ebb: Ebb,
     room: Room,
     /// Those that can go on, in the order of their turns.
     ready: VecDeque<u32>,
@@ -82,17 +78,12 @@ struct Client<C> {
     stream: Stream,
     wait: Wait,
     interest: Interest,
-    /// Since when it has been idle between requests, if it is.
-    idle_since: Instant,
     /// When its time is over. The timer that runs may be due earlier; it is
     /// made again then, which is cheaper than a new one for each request.
     deadline: Option<Instant>,
     timer: Option<TimerId>,
     state: C,
 }
-
-/// Fewer clients than this are no crowd: what they needed can stay.
-const CROWD: usize = 500;
 
 /// How many clients that took too long are looked at in one round.
 const LATE_MOST: usize = 100;
@@ -126,7 +117,6 @@ impl<S: MultiService> Clients<S> {
             sigterm,
             door,
             clients: Slab::default(),
-            ebb: Ebb::default(),
             room: Room::default(),
             ready: VecDeque::new(),
             timeouts: TimerQueue::default(),
@@ -267,7 +257,7 @@ impl<S: MultiService> Clients<S> {
 
     /// How many descriptors clients and the service hold, or held.
     fn held(&self) -> usize {
-        self.clients.len() + self.service.descriptors() + waiting_to_be_closed()
+        self.clients.len() + self.service.descriptors()
     }
 
     /// Does something with a client that has room to read and write meanwhile.
@@ -362,14 +352,10 @@ impl<S: MultiService> Clients<S> {
 
     /// A client was served; waits for what it has to do next.
     fn served(&mut self, number: u32, wait: Wait, now: Instant) -> Result<(), End> {
-        if self.service.ran_out() {
-            self.descriptors.ran_out(self.held());
-        }
         let client = &mut self.clients[number];
         client.wait = wait;
         if wait == Wait::Request {
             client.deadline = None;
-            client.idle_since = now;
             let told = self.master.master_notify(MasterStatus::Available);
             if client.stream.ended().is_some() || self.ending {
                 self.disconnect(number, now);
@@ -418,9 +404,7 @@ impl<S: MultiService> Clients<S> {
         if let Some(timer) = client.timer {
             self.timeouts.cancel(timer);
         }
-        client.stream.discard_input();
         self.service.disconnected(client.state);
-        self.ebb.note(self.clients.len(), CROWD);
         if self.clients.is_empty() && !self.ending {
             self.idle_deadline = Some(now + self.limits.max_idle);
         }

@@ -1,5 +1,5 @@
 //! Descriptors: how many may still be opened. That is counted, which costs
-//! nothing, and corrected when the system says that there is none left.
+//! nothing.
 
 use std::io;
 
@@ -41,11 +41,6 @@ impl Descriptors {
     pub fn has_room_for_client(&self, clients: usize) -> bool {
         self.free(clients) > self.for_service()
     }
-
-    /// No other one could be opened: there are fewer than was thought.
-    pub fn ran_out(&mut self, held: usize) {
-        self.most = self.most.min(self.own + held);
-    }
 }
 
 #[cfg(test)]
@@ -66,14 +61,5 @@ mod tests {
             let room = (0..most).take_while(|&held| descriptors.has_room_for_client(held));
             assert_eq!(room.count(), clients, "{most} {own}");
         }
-    }
-
-    #[test]
-    fn a_limit_that_is_lower_than_was_thought_stays_so() {
-        let mut descriptors = Descriptors { most: 30, own: 10 };
-        descriptors.ran_out(15);
-        assert_eq!(descriptors.free(15), 0);
-        descriptors.ran_out(18);
-        assert_eq!((descriptors.free(15), descriptors.free(14)), (0, 1));
     }
 }

@@ -30,8 +30,6 @@ use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::close_on_exec::close_on_exec;
 use crate::util::getopt::Getopt;
-use crate::util::heap;
-use crate::util::interrupt::interrupt_init;
 use crate::util::local_time::LocalTime;
 use crate::util::msg::{msg_drain, msg_verbose};
 use crate::util::open_limit::open_limit;
@@ -262,7 +260,6 @@ fn serve_clients<S: MultiService>(
     service_name: String,
     generation: u32,
 ) -> Result<(), String> {
-    heap::set_up();
     let listeners = (0..options.socket_count.unwrap_or(1))
         .map(|index| inherited(MASTER_LISTEN_FD + index as RawFd).map(UnixListener::from))
         .collect::<Result<Vec<_>, String>>()?;
@@ -285,7 +282,6 @@ fn serve_clients<S: MultiService>(
             "invalid daemon_timeout: {seconds} (min {MIN_DAEMON_TIMEOUT})"
         ));
     }
-    interrupt_init().map_err(|err| format!("interrupt_init: {}", strerror(&err)))?;
     let watchdog = Watchdog::new(params.daemon_timeout)
         .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
     clients

@@ -51,10 +51,6 @@ pub trait MultiService {
     /// Gives up the descriptor that can best be spared; false when there is none.
     fn make_room(&mut self) -> bool;
 
-    /// Whether a descriptor could not be had though some were said to be free.
-    /// Asking forgets it.
-    fn ran_out(&mut self) -> bool;
-
     /// How often it says how it is used. What goes wrong all the time is not
     /// logged more often either.
     fn status_update_time(&self) -> Duration;

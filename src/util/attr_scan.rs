@@ -214,7 +214,6 @@ fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
 fn warn_broken_off(why: NoInput, stream: &Stream, what: &str) {
     let how = match why {
         NoInput::TooLong => "list too long from",
-        NoInput::NoMemory => "no memory for input from",
         // The original takes a last byte of 255 for the end of input itself.
         _ if stream.partial().last().is_some_and(|&byte| byte != 0xff) => {
             "unexpected end-of-input from"

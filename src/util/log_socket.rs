@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 
 use super::close_on_exec::close_on_exec;
 use super::msg::{short_text, MsgOutput, Severity, LAST_WORD_TIME};
-use super::mymalloc::may_fail;
 
 /// So many lines are kept.
 const KEPT_LIMIT: usize = 1000;
@@ -113,7 +112,7 @@ impl LogSocket {
         }
         let mut copy = Vec::new();
         let kept = &mut self.kept;
-        let room = may_fail(|| kept.try_reserve(1).and(copy.try_reserve(line.len())));
+        let room = kept.try_reserve(1).and(copy.try_reserve(line.len()));
         if room.is_err() {
             // No other line may go on where this one has stopped.
             if self.kept.is_empty() && self.sent > 0 {

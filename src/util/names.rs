@@ -9,8 +9,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
-use super::heap;
-use super::mymalloc::may_fail;
 use super::slab::Slab;
 
 /// The number of a name.
@@ -145,11 +143,8 @@ impl<T: Default> Names<T> {
         self.names[pred].next = next;
     }
 
-    /// Splits a list, if there is memory. (Without it lists only get longer.)
+    /// Splits a list.
     fn add_list(&mut self) {
-        if may_fail(|| self.lists.try_reserve(1)).is_err() {
-            return;
-        }
         let list = self.lists.len();
         self.lists.push(NONE);
         let moved = std::mem::replace(&mut self.lists[list - (1 << list.ilog2())], NONE);
@@ -161,7 +156,6 @@ impl<T: Default> Names<T> {
         if let Some(moved) = self.lists.pop() {
             self.link_all(moved);
         }
-        heap::shrink(&mut self.lists);
     }
 
     fn link_all(&mut self, first: NameId) {
@@ -265,7 +259,6 @@ mod tests {
             assert!(names.lists.len() <= most);
             most = names.lists.len();
         }
-        assert!(names.lists.capacity() < 16);
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! much unread input as in the original. At most one read is tried each time
 //! the descriptor is found readable.
 
-use std::collections::TryReserveError;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -14,8 +13,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use memchr::memchr;
 
-use super::mymalloc::may_fail;
-use super::unix_recv_fd::{unix_discard, unix_recv_bytes};
 use super::unix_send_fd::unix_send_bytes;
 
 /// The most input that is read ahead, in bytes. The original's
@@ -34,8 +31,6 @@ pub enum NoInput {
     Timeout,
     /// The list is longer than [`LIST_LIMIT`].
     TooLong,
-    /// There is no memory for what has come.
-    NoMemory,
 }
 
 /// What a look at the input says.
@@ -192,15 +187,11 @@ impl Stream {
             let end = memchr(0, unread);
             let text = &unread[..end.unwrap_or(unread.len())];
             self.list_len += text.len();
-            let failed = match keep(&mut self.strings, text) {
-                Err(_) => Some(NoInput::NoMemory),
-                Ok(()) if self.list_len > LIST_LIMIT => Some(NoInput::TooLong),
-                Ok(()) => None,
-            };
-            if let Some(why) = failed {
-                self.end(why);
+            self.strings.extend_from_slice(text);
+            if self.list_len > LIST_LIMIT {
+                self.end(NoInput::TooLong);
                 self.unread = 0..0;
-                return Input::None(why);
+                return Input::None(NoInput::TooLong);
             }
             self.partial += text.len();
             if let Some(end) = end {
@@ -260,12 +251,6 @@ impl Stream {
         if self.output.is_none() {
             self.unread = 0..0;
         }
-        let len = text.len() + 1;
-        let has_room = self.write_buf.capacity() - self.write_buf.len() >= len;
-        if !has_room && may_fail(|| self.write_buf.try_reserve(len)).is_err() {
-            self.fail(io::Error::from_raw_os_error(libc::ENOMEM));
-            self.mute = true;
-        }
         if !self.mute {
             self.write_buf.extend_from_slice(text);
             self.write_buf.push(0);
@@ -310,14 +295,6 @@ impl Stream {
         }
     }
 
-    /// Takes what nobody will read, before the end. After a client that has left
-    /// in the usual way there is nothing.
-    pub fn discard_input(&mut self) {
-        if self.ended != Some(NoInput::Eof) || self.error.is_some() {
-            unix_discard(self.input.as_fd());
-        }
-    }
-
     /// Whether output is waiting for the client to take it.
     pub fn has_unwritten(&self) -> bool {
         self.written < self.write_buf.len()
@@ -328,19 +305,9 @@ impl Stream {
             return;
         }
         if self.read_buf.is_empty() {
-            let mut room = Vec::new();
-            if may_fail(|| room.try_reserve_exact(STREAM_BUFSIZE)).is_err() {
-                return self.end(NoInput::NoMemory);
-            }
-            room.resize(STREAM_BUFSIZE, 0);
-            self.read_buf = room.into();
+            self.read_buf = vec![0; STREAM_BUFSIZE].into();
         }
-        let count = match self.output {
-            None => unix_recv_bytes(self.input.as_fd(), &mut self.read_buf),
-            // What has its output elsewhere may be no socket.
-            Some(_) => (&self.input).read(&mut self.read_buf),
-        };
-        match count {
+        match (&self.input).read(&mut self.read_buf) {
             Ok(0) => self.end(NoInput::Eof),
             Ok(count) => self.unread = 0..count,
             Err(err) if is_temporary(&err) => {}
@@ -353,19 +320,6 @@ impl Stream {
         self.end(NoInput::Eof);
         self.error.get_or_insert(err);
     }
-}
-
-/// Keeps a piece of a string. Room is made in few steps, but not for more than a
-/// list can have.
-fn keep(strings: &mut Vec<u8>, text: &[u8]) -> Result<(), TryReserveError> {
-    let len = strings.len() + text.len();
-    if len > strings.capacity() {
-        let room = (2 * strings.capacity()).min(LIST_LIMIT + STREAM_BUFSIZE);
-        let more = room.max(len) - strings.len();
-        may_fail(|| strings.try_reserve_exact(more))?;
-    }
-    strings.extend_from_slice(text);
-    Ok(())
 }
 
 impl AsFd for Stream {
@@ -437,20 +391,14 @@ mod tests {
     #[test]
     fn an_endless_string_ends_the_stream() {
         let (mut client, mut stream) = pair();
-        let mut room = Vec::new();
         loop {
             client.write_all(&[b'x'; 1024]).unwrap();
-            let input = next(&mut stream);
-            room.push(stream.strings.capacity());
-            match input {
+            match next(&mut stream) {
                 Input::Wait => {}
                 end => break assert_eq!(end, Input::None(NoInput::TooLong)),
             }
         }
         assert_eq!(stream.strings.len(), LIST_LIMIT + 1024);
-        room.dedup();
-        let most = LIST_LIMIT + STREAM_BUFSIZE;
-        assert_eq!(room, [1024, 2048, 4096, 8192, 16384, 32768, 65536, most]);
         assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
     }
 

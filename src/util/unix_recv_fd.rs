@@ -1,21 +1,14 @@
-//! `unix_recv_fd`: takes a descriptor from the process at the other end, and
-//! closes those that nobody asked for.
-//!
-//! There is room for as many as one message can carry: the system would close
-//! those that do not fit, and might wait for the network meanwhile. (It does that
-//! still when this process may not have as many, for a moment.)
+//! `unix_recv_fd`: takes a descriptor from the process at the other end.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::close_on_exec::close_on_exec;
-use super::held_socket::{close_at_once, set_socket_option};
-use super::interrupt::may_wait;
-use super::open_limit::can_open;
+use super::held_socket::close_at_once;
 
-/// So many descriptors fit into one message. Linux calls it `SCM_MAX_FD`.
-const FD_MOST: usize = 253;
+/// Number of descriptors that there is room for: with two it is known that there
+/// were too many. The system closes those beyond.
+const FDS_MOST: usize = 2;
 
 /// What comes is close-on-exec from the start where the system has a flag for
 /// that, and a moment later where it has none.
@@ -24,105 +17,79 @@ const RECV_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
 const RECV_FLAGS: libc::c_int = 0;
 
-/// Receives one byte and the descriptor that came with it: nothing when the
-/// message carried none, more than one, or was the end of the stream.
-/// Descriptors that are not returned are closed. The original's
-/// `unix_recv_fd()`. Fails with what recvmsg(2) says, `WouldBlock` included, with
-/// `EMFILE` when the one that came found no room in this process, and with
-/// `EACCES` when it did and the system's security rules kept it away.
+/// Receives one byte and the descriptor that came with it: none when the message
+/// carried none, more than one, or was the end of the stream. The original's
+/// `unix_recv_fd()`, which leaks two descriptors in one message; here they are
+/// closed. Fails with what recvmsg(2) says, `WouldBlock` included, and with
+/// `ErrorKind::Other` when the system kept the descriptor away.
 pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    let (mut count, mut kept) = (0, None);
-    let (_, truncated) = receive(socket, &mut [0], |fd| {
-        count += 1;
-        kept.replace(fd).into_iter().for_each(close_at_once);
-    })?;
-    match count {
-        0 if truncated && can_open(socket) => Err(io::Error::from_raw_os_error(libc::EACCES)),
-        0 if truncated => Err(io::Error::from_raw_os_error(libc::EMFILE)),
-        1 if !truncated => Ok(kept),
+    let mut byte = [0u8];
+    let mut iov = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: byte.len(),
+    };
+    let mut control = [0u64; control_len(FDS_MOST).div_ceil(size_of::<u64>())];
+    // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
+    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.as_mut_ptr().cast();
+    msg.msg_controllen = control_len(FDS_MOST) as _;
+    // SAFETY: every pointer in `msg` is to a local that outlives the call.
+    if unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut msg, RECV_FLAGS) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: recvmsg() has filled in `msg`, and its control buffer is still there.
+    let mut fds = unsafe { take_all(&raw const msg) };
+    let is_cut = msg.msg_flags & libc::MSG_CTRUNC != 0;
+    match fds.len() {
+        0 if is_cut => Err(io::Error::other(REFUSED)),
+        1 if !is_cut => Ok(fds.pop()),
         _ => {
-            kept.into_iter().for_each(close_at_once);
+            fds.into_iter().for_each(close_at_once);
             Ok(None)
         }
     }
 }
 
-/// Receives bytes, and closes the descriptors that came with them. Fails with
-/// what recvmsg(2) says, `WouldBlock` included.
-pub fn unix_recv_bytes(socket: BorrowedFd<'_>, data: &mut [u8]) -> io::Result<usize> {
-    let (count, _) = receive(socket, data, close_at_once)?;
-    Ok(count)
-}
+/// The system does not say which of the two it was.
+const REFUSED: &str = "refused by the system: too many open files, or its security rules";
 
-/// Has an urgent byte come like any other. It would be passed over, and the system
-/// would close the descriptors that are with it. That this fails is no harm: then
-/// the system has no such bytes.
-pub fn unix_keep_urgent(socket: BorrowedFd<'_>) {
-    let on: libc::c_int = 1;
-    set_socket_option(socket, libc::SO_OOBINLINE, &on);
-}
-
-/// Takes all that has come and that nobody reads any more, before the socket is
-/// closed: the system would close the descriptors among it.
-pub fn unix_discard(socket: BorrowedFd<'_>) {
-    // Nothing else may come meanwhile.
-    // SAFETY: shutdown() takes plain numbers.
-    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD) };
-    while unix_recv_bytes(socket, &mut [0; 4096]).is_ok_and(|count| count > 0) {}
-}
-
-/// Receives bytes, and takes each descriptor that came with them. Says how many
-/// bytes there were, and whether descriptors are missing.
-fn receive(
-    socket: BorrowedFd<'_>,
-    data: &mut [u8],
-    take: impl FnMut(OwnedFd),
-) -> io::Result<(usize, bool)> {
-    let mut iov = libc::iovec {
-        iov_base: data.as_mut_ptr().cast(),
-        iov_len: data.len(),
-    };
-    let mut control = MaybeUninit::<[u64; control_len(FD_MOST).div_ceil(8)]>::uninit();
-    // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
-    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
-    msg.msg_iov = &mut iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control.as_mut_ptr().cast();
-    msg.msg_controllen = control_len(FD_MOST) as _;
-    // SAFETY: every pointer in `msg` points to something that outlives the call.
-    let count = may_wait(|| unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, RECV_FLAGS) });
-    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: recvmsg() has filled in `msg`, whose control buffer is still
-    // there, so the header is either absent or whole.
-    if let Some(cmsg) = unsafe { libc::CMSG_FIRSTHDR(&msg).as_ref() } {
-        take_all(cmsg, take);
+/// Takes the descriptors in all control messages.
+///
+/// # Safety
+///
+/// `msg` must be as recvmsg(2) filled it in, its control buffer still there, and
+/// this the first time that its descriptors are taken.
+unsafe fn take_all(msg: *const libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::with_capacity(FDS_MOST);
+    // SAFETY: the header of a message is either absent or all in the control
+    // buffer, with as much data as it says, and the pointers made here reach all
+    // of that. The kernel made each descriptor for us: nobody else owns it.
+    unsafe {
+        let mut cmsg = libc::CMSG_FIRSTHDR(msg);
+        while !cmsg.is_null() {
+            if (*cmsg).cmsg_level == libc::SOL_SOCKET && (*cmsg).cmsg_type == libc::SCM_RIGHTS {
+                let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
+                #[allow(clippy::unnecessary_cast)] // a u32 on some systems
+                let size = (*cmsg).cmsg_len as usize - control_len(0);
+                for index in 0..size / size_of::<libc::c_int>() {
+                    fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
+                }
+            }
+            cmsg = libc::CMSG_NXTHDR(msg, cmsg);
+        }
     }
-    Ok((count, msg.msg_flags & libc::MSG_CTRUNC != 0))
-}
-
-/// Takes the descriptors in a control message.
-fn take_all(cmsg: &libc::cmsghdr, mut take: impl FnMut(OwnedFd)) {
-    if cmsg.cmsg_level != libc::SOL_SOCKET || cmsg.cmsg_type != libc::SCM_RIGHTS {
-        return;
-    }
-    #[allow(clippy::unnecessary_cast)] // a u32 on some systems
-    let count = (cmsg.cmsg_len as usize - control_len(0)) / size_of::<libc::c_int>();
-    for index in 0..count {
-        // SAFETY: the header says that its data holds `count` descriptors, and
-        // the kernel made each for us: nobody else owns it.
-        let fd = unsafe {
-            let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
-            OwnedFd::from_raw_fd(data.add(index).read_unaligned())
-        };
-        if RECV_FLAGS == 0 {
+    if RECV_FLAGS == 0 {
+        for fd in &fds {
             // Nothing can go wrong with a descriptor that is open.
             let _ = close_on_exec(fd.as_raw_fd());
         }
-        take(fd);
     }
+    fds
 }
 
-/// The length of a control message with so many descriptors, in bytes.
+/// Length of a control message with this number of descriptors, in bytes.
 pub(super) const fn control_len(fds: usize) -> usize {
     // SAFETY: CMSG_LEN only computes a length.
     unsafe { libc::CMSG_LEN((fds * size_of::<libc::c_int>()) as u32) as usize }
@@ -152,18 +119,45 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_comes_with_bytes_is_closed() {
-        let (mut a, b) = UnixStream::pair().unwrap();
-        let mut data = *b"----";
-        a.write_all(b"xy").unwrap();
-        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 2);
-        assert_eq!(&data, b"xy--");
-        let (sent, mut other) = UnixStream::pair().unwrap();
-        unix_send_fd(a.as_fd(), sent.as_fd()).unwrap();
-        drop((sent, a));
-        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 1);
-        assert_eq!(other.read(&mut data).unwrap(), 0, "it is closed");
-        assert_eq!(unix_recv_bytes(b.as_fd(), &mut data).unwrap(), 0);
+    fn of_several_descriptors_none_is_kept() {
+        for count in [2, 3] {
+            let (a, b) = UnixStream::pair().unwrap();
+            let (sent, mut other) = UnixStream::pair().unwrap();
+            send_with_fds(a.as_fd(), &vec![sent.as_fd(); count]);
+            drop(sent);
+            let came = unix_recv_fd(b.as_fd());
+            assert!(came.unwrap().is_none(), "{count} descriptors");
+            assert_eq!(other.read(&mut [0]).unwrap(), 0, "all are closed");
+        }
+    }
+
+    /// Sends one byte with these descriptors.
+    fn send_with_fds(socket: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) {
+        let mut byte = 0u8;
+        let mut iov = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
+        let mut control = [0u64; 16];
+        // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
+        let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+        msg.msg_iov = &mut iov;
+        msg.msg_iovlen = 1;
+        msg.msg_control = control.as_mut_ptr().cast();
+        msg.msg_controllen = control_len(fds.len()) as _;
+        // SAFETY: the control buffer is aligned and large enough for these
+        // descriptors, and everything in `msg` outlives the call.
+        unsafe {
+            let cmsg = libc::CMSG_FIRSTHDR(&msg);
+            (*cmsg).cmsg_level = libc::SOL_SOCKET;
+            (*cmsg).cmsg_type = libc::SCM_RIGHTS;
+            (*cmsg).cmsg_len = control_len(fds.len()) as _;
+            let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
+            for (index, fd) in fds.iter().enumerate() {
+                data.add(index).write_unaligned(fd.as_raw_fd());
+            }
+            assert_eq!(libc::sendmsg(socket.as_raw_fd(), &msg, 0), 1);
+        }
     }
 
     #[test]

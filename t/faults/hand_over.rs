@@ -113,7 +113,7 @@ fn a_session_that_was_sent_is_the_clients_even_if_it_never_says_so() {
     drop(fd);
     closed(&other);
     drop(other_client);
-    before.is_back(&daemon, 512);
+    before.is_back(&daemon);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
         while find(&mut client, endp).is_some() {}
     }
     drop(client);
-    before.is_back(&daemon, 1024);
+    before.is_back(&daemon);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn clients_that_leave_at_every_byte_take_no_session_with_them() {
     );
     while find(&mut client, "stall").is_some() {}
     drop(client);
-    before.is_back(&daemon, 1024);
+    before.is_back(&daemon);
 }
 
 /// Leaves at this place, having read what came, or with a reset: when what
@@ -152,7 +152,7 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
         }
     }
     drop(client);
-    before.is_back(&daemon, 512);
+    before.is_back(&daemon);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
         daemon.connections().expect("/proc").is_empty()
     });
     drop(deaf);
-    before.is_back(&daemon, 512);
+    before.is_back(&daemon);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn requests_sent_in_one_go_and_never_read_use_no_memory() {
     before.memory_is_back(&daemon, 512);
     flood.half_close().expect("shutdown");
     drop((flood, client));
-    before.is_back(&daemon, 1024);
+    before.is_back(&daemon);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn endless_strings_end_the_connection_and_nothing_else() {
     }
     let told = |line: &&String| line.contains("list too long from scache socket");
     drop(client);
-    before.is_back(&daemon, 1024);
+    before.is_back(&daemon);
     let ended = daemon.end().expect("end");
     assert_eq!(ended.log.iter().filter(told).count(), 4);
 }
@@ -294,7 +294,7 @@ fn descriptors_where_none_belong_are_closed() {
     // And with bytes that are never read.
     client.send_fds(&fds, b"x").expect("send");
     drop((client, file));
-    before.is_back(&daemon, 512);
+    before.is_back(&daemon);
     closed(&other);
 }
 

@@ -1,5 +1,5 @@
-//! The system refuses: accept(2) fails, there are fewer descriptors than were
-//! counted, and clients that say nothing have taken them.
+//! The system refuses: accept(2) fails, and there are fewer descriptors than
+//! were counted.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -7,13 +7,10 @@ use std::os::unix::net::UnixStream;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
-use crate::harness::interposed::Interposed;
 use crate::harness::log_text::in_words_of_libc;
 use crate::harness::{need, sys};
 use crate::help::*;
-use crate::sessions::send_carriers;
 use crate::shim::Shim;
-use crate::stopped_clock;
 
 /// A client that has a place in the queue of those to be let in, and its
 /// request, too.
@@ -150,32 +147,6 @@ fn when_the_file_table_is_full_few_sessions_are_given_up() {
 }
 
 #[test]
-fn a_limit_that_is_lowered_is_learned() {
-    if !need::open_files(400) {
-        return;
-    }
-    // Only the same user may lower it.
-    let setup = setup().entry(|entry| entry.unprivileged = false);
-    let daemon = setup.nofile(400, 400).start().expect("start");
-    let mut client = connect(&daemon);
-    let file = File::open("/dev/null").expect("open");
-    for _ in 0..100 {
-        save(&mut client, 1000, "e", "p", &file);
-    }
-    sys::limit_open_files_of(daemon.pid(), 60).expect("prlimit");
-    let count = |client: &mut Client| {
-        let saved = (0..100).filter(|_| save(client, 1000, "f", "p", &file) == list("status=0 ."));
-        saved.count()
-    };
-    // The first one is how it is learned.
-    assert!(count(&mut client) >= 99);
-    assert_eq!(count(&mut client), 100);
-    answers(&mut connect(&daemon));
-    assert!(find(&mut client, "f").is_some());
-    assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
-}
-
-#[test]
 fn of_two_descriptors_with_room_for_one_none_is_kept() {
     // Only the same user may lower it.
     let setup = setup().entry(|entry| entry.unprivileged = false);
@@ -194,66 +165,6 @@ fn of_two_descriptors_with_room_for_one_none_is_kept() {
     closed(&other);
 }
 
-#[test]
-fn a_descriptor_that_a_security_module_keeps_away_costs_no_session() {
-    let Some(library) = odd_sockets() else { return };
-    let setup = setup().env("LD_PRELOAD", &library.path());
-    let daemon = setup.env("KEPT_AWAY", "yes").start().expect("start");
-    let mut client = connect(&daemon);
-    let status = save(&mut client, 100, "e", "p", session().0);
-    assert_eq!(status, list("status=2 ."));
-    let reason = "unable to receive file descriptor: Permission denied";
-    assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
-}
-
-#[test]
-fn where_no_thread_can_be_made_closing_holds_up_nobody() {
-    if !need::loopback() {
-        return;
-    }
-    let Some(library) = odd_sockets() else { return };
-    let setup = setup().env("LD_PRELOAD", &library.path());
-    let daemon = setup.env("NO_THREADS", "yes").start().expect("start");
-    let mut client = connect(&daemon);
-    let before = daemon.fd_count().expect("/proc");
-    let _others = send_carriers(&daemon, &mut client, 5);
-    answers(&mut client);
-    assert_eq!(daemon.fd_count().expect("/proc"), before);
-}
-
-/// ipc_timeout is for each piece, as in C, and not for all of a reply.
-#[test]
-fn a_client_that_takes_a_long_reply_in_small_pieces_has_time_for_each() {
-    let Some(library) = odd_sockets() else { return };
-    let Some(clock) = stopped_clock::Shim::to_stand_still() else {
-        return;
-    };
-    let setup = clock.stopped(setup().main_cf("ipc_timeout = 10s"));
-    let both = format!("{} {}", clock.library(), library.path());
-    let setup = setup.env("LD_PRELOAD", &both).env("SMALL_BUFFER", "yes");
-    let daemon = setup.start().expect("start");
-    let (mut client, mut slow) = (connect(&daemon), connect(&daemon));
-    let prop = "x".repeat(59_900);
-    let (file, _other) = session();
-    save(&mut client, 900, "e", &prop, file);
-    slow.send_list("request=find_endp label=e .").expect("send");
-    let wanted = list(&format!("status=0 property={prop} ."));
-    for (number, piece) in wanted.chunks(20_000).enumerate() {
-        // It has seen that there is room again.
-        answers(&mut client);
-        clock.off_by(6 * number as i64);
-        answers(&mut client);
-        assert!(slow.receive_bytes(piece.len()).expect("a piece") == piece);
-    }
-    slow.send_list("dummy= .").expect("send");
-    slow.receive_fd().expect("the session");
-}
-
-/// Sockets in trouble; nothing, which is said, without a C compiler.
-fn odd_sockets() -> Option<Interposed> {
-    Interposed::build_or_skip("faults/odd_sockets.c", "have odd sockets")
-}
-
 /// What master(8) was started with may be there, at any number.
 #[test]
 fn descriptors_that_were_inherited_are_counted() {
@@ -269,28 +180,4 @@ fn descriptors_that_were_inherited_are_counted() {
         assert_eq!(status, list("status=0 ."), "save {number}");
     }
     answers(&mut connect(&daemon));
-}
-
-#[test]
-fn silent_clients_make_room_for_others() {
-    let daemon = setup().nofile(64, 64).start().expect("start");
-    let mut busy = connect(&daemon);
-    busy.send(b"request\0").expect("send");
-    // This one has been there for as long, but says something now and then.
-    let mut regular = connect(&daemon);
-    let come = |_| {
-        answers(&mut regular);
-        connect(&daemon)
-    };
-    let mut silent: Vec<Client> = (0..200).map(come).collect();
-    answers(&mut regular);
-    // Those that came last are there, those that came first are not.
-    answers(silent.last_mut().expect("the last one"));
-    let first = &mut silent[0];
-    assert_eq!(first.receive_end().expect("end"), (Vec::new(), 0));
-    // And who is in the middle of a request is left alone.
-    busy.send(b"find_endp\0label\0nothing\0\0").expect("send");
-    let reply = busy.receive_list().expect("reply");
-    assert_eq!(reply, list("status=2 property= ."));
-    assert_eq!(warnings(&daemon, "out of file descriptors: "), 1);
 }

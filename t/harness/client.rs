@@ -89,14 +89,6 @@ impl Client {
         sys::send_with_fds(self.stream.as_fd(), data, fds).map(drop)
     }
 
-    /// Sends an urgent byte; false where the system has none for such sockets.
-    pub fn send_urgent(&mut self, byte: u8) -> io::Result<bool> {
-        match sys::send_urgent(self.stream.as_fd(), byte) {
-            Err(err) if err.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
-            result => result.map(|()| true),
-        }
-    }
-
     /// Waits until the daemon has read everything that was sent to it.
     pub fn drained(&self) -> io::Result<()> {
         let start = Instant::now();

@@ -308,15 +308,6 @@ pub fn send_with_fds(
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends one urgent byte.
-pub fn send_urgent(socket: BorrowedFd<'_>, byte: u8) -> io::Result<()> {
-    let flags = libc::MSG_OOB | libc::MSG_NOSIGNAL;
-    // SAFETY: the byte is readable.
-    let count = unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, flags) };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    Ok(())
-}
-
 /// Receives bytes and the descriptors that came with them, without waiting.
 pub fn receive_with_fds(
     socket: BorrowedFd<'_>,
@@ -374,24 +365,6 @@ pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
 pub fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result<()> {
     // SAFETY: listen() takes plain numbers.
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
-}
-
-/// For how many seconds close() waits until what was sent has arrived.
-pub fn linger(socket: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    let mut linger = libc::linger {
-        l_onoff: 0,
-        l_linger: 0,
-    };
-    let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
-    let mut size = size_of::<libc::linger>() as libc::socklen_t;
-    let value: *mut libc::linger = &mut linger;
-    // SAFETY: `linger` is writable for its size, and `size` says that.
-    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, value.cast(), &mut size) })?;
-    Ok(if linger.l_onoff == 0 {
-        0
-    } else {
-        linger.l_linger
-    })
 }
 
 /// Lets close() wait for so many seconds until what was sent has arrived.

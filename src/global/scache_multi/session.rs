@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::msg_info;
-use crate::util::held_socket::{close_at_once, close_shared, is_silent, send_at_once};
+use crate::util::held_socket::{close_at_once, is_silent, send_at_once};
 use crate::util::msg::msg_verbose;
 use crate::util::names::NameId;
 use crate::util::printable::printable;
@@ -46,11 +46,6 @@ impl Session {
             send_at_once(self.fd.as_fd(), farewell);
         }
         close_at_once(self.fd);
-    }
-
-    /// Closes our side of what somebody else has now.
-    pub(super) fn close_shared(self) {
-        close_shared(self.fd);
     }
 
     pub(super) fn log(&self, what: &str, endp_label: &[u8]) {
