@@ -6,15 +6,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use super::epoll::Epoll;
 use super::harness::sys;
 use super::load::{self, list};
 
 const STATUS_FD: RawFd = 5;
 const LISTEN_FD: RawFd = 6;
-const READY_MOST: usize = 100;
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -41,7 +41,7 @@ struct Replies {
 
 struct Floor {
     replies: Replies,
-    epoll: OwnedFd,
+    epoll: Epoll,
     clients: Vec<Option<Client>>,
     sessions: Vec<OwnedFd>,
     served: bool,
@@ -59,13 +59,11 @@ pub fn main() -> io::Result<()> {
         )
     };
     let mut floor = Floor::new()?;
-    floor.watch(status.as_fd())?;
-    floor.watch(listener.as_fd())?;
-    let mut ready = [libc::epoll_event { events: 0, u64: 0 }; READY_MOST];
+    floor.epoll.add(status.as_fd(), STATUS_FD as usize)?;
+    floor.epoll.add(listener.as_fd(), LISTEN_FD as usize)?;
     loop {
-        let count = floor.wait(&mut ready)?;
-        for event in &ready[..count] {
-            match event.u64 as RawFd {
+        for event in 0..floor.epoll.wait(-1)? {
+            match floor.epoll.token(event) as RawFd {
                 STATUS_FD => return Ok(()),
                 LISTEN_FD => floor.accept(&listener)?,
                 fd => floor.serve(fd)?,
@@ -79,15 +77,9 @@ pub fn main() -> io::Result<()> {
 
 impl Floor {
     fn new() -> io::Result<Floor> {
-        // SAFETY: takes a plain number; the result is checked below.
-        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if epoll < 0 {
-            return Err(io::Error::last_os_error());
-        }
         Ok(Floor {
             replies: Replies::new(),
-            // SAFETY: new, and nobody else's.
-            epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
+            epoll: Epoll::new()?,
             clients: Vec::new(),
             sessions: Vec::new(),
             served: false,
@@ -95,32 +87,12 @@ impl Floor {
         })
     }
 
-    fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
-            u64: fd.as_raw_fd() as u64,
-        };
-        let (epoll, fd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
-        // SAFETY: both descriptors are open, `event` outlives the call.
-        match unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn wait(&self, ready: &mut [libc::epoll_event; READY_MOST]) -> io::Result<usize> {
-        let (epoll, room) = (self.epoll.as_raw_fd(), READY_MOST as libc::c_int);
-        // SAFETY: there is room for as many events as is said.
-        let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), room, -1) };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
-    }
-
     fn accept(&mut self, listener: &UnixListener) -> io::Result<()> {
         let (mut stream, _) = listener.accept()?;
-        self.watch(stream.as_fd())?;
+        let number = stream.as_raw_fd() as usize;
+        self.epoll.add(stream.as_fd(), number)?;
         stream.write_all(&self.replies.announcement)?;
         self.served = true;
-        let number = stream.as_raw_fd() as usize;
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
         }

@@ -9,8 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use scache::util::poller::{Interest, Poller};
-
+use super::epoll::Epoll;
 pub use super::harness::client::list;
 use super::harness::sys;
 
@@ -195,18 +194,19 @@ pub fn run(
     session: &TcpStream,
     mut next: impl FnMut(usize) -> Option<Rc<Script>>,
 ) -> io::Result<usize> {
-    let mut poller = Poller::new()?;
-    let (mut ready, mut busy, mut count) = (Vec::new(), 0, 0);
+    let mut epoll = Epoll::new()?;
+    let (mut busy, mut count) = (0, 0);
     for (number, client) in clients.iter_mut().enumerate() {
-        poller.add(client.stream.as_fd(), Interest::Read, number)?;
+        epoll.add(client.stream.as_fd(), number)?;
         busy += usize::from(client.begin(next(number), session)?);
     }
     while busy > 0 {
-        poller.wait(Some(PATIENCE), &mut ready)?;
-        if ready.is_empty() {
-            return Err(io::Error::other("the daemon does not answer"));
+        let events = epoll.wait(PATIENCE.as_millis() as libc::c_int)?;
+        if events == 0 {
+            return Err(no_answer());
         }
-        for &number in &ready {
+        for event in 0..events {
+            let number = epoll.token(event);
             let client = &mut clients[number];
             client.advance(true, session)?;
             if client.is_done() {
@@ -216,6 +216,10 @@ pub fn run(
         }
     }
     Ok(count)
+}
+
+fn no_answer() -> io::Error {
+    io::Error::other("the daemon does not answer")
 }
 
 fn receive(stream: &mut UnixStream, reply: &mut Vec<u8>, expected: &[u8]) -> io::Result<()> {

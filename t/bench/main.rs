@@ -15,6 +15,7 @@
 //! in a row, COUNT times, and lets the daemon end.
 
 mod contestant;
+mod epoll;
 mod floor;
 mod growth;
 #[path = "../harness/mod.rs"]
