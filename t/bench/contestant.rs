@@ -158,43 +158,25 @@ impl Running {
         self.connect(clients)
     }
 
-    /// The longest time between a request and its answer, in milliseconds,
-    /// while so many sessions end, and the most CPU time.
+    /// The longest time between a request and its answer while so many sessions
+    /// end, and the most CPU time of the daemon meanwhile, in milliseconds.
     pub fn expire(&mut self, sessions: usize) -> io::Result<Sample> {
         let script = |number| Script::new(&[Kind::Save], "", &names(number).1).short_lived(TTL);
         let scripts = (0..sessions).map(script);
         self.connect(50)?;
         self.run_scripts(scripts)?;
         self.connect(1)?;
-        self.longest_wait_during(EXPIRY_TIME)
-    }
-
-    /// [`Running::longest_wait`] of clients that look for nothing that is there.
-    pub fn longest_wait_during(&mut self, time: Duration) -> io::Result<Sample> {
         let miss = Rc::new(Script::new(&[Kind::Miss], "", "nobody"));
-        let end = Instant::now() + time;
-        self.longest_wait(|_| (Instant::now() < end).then(|| miss.clone()))
-    }
-
-    /// Every client does what `next` says as long as it says something: the
-    /// longest time from what it says to client number 0 to the next time, and
-    /// the most CPU time that the daemon used meanwhile, in milliseconds.
-    pub fn longest_wait(
-        &mut self,
-        mut next: impl FnMut(usize) -> Option<Rc<Script>>,
-    ) -> io::Result<Sample> {
         let (mut asked, mut longest) = (None, [Duration::ZERO; 2]);
         let daemon = &self.daemon;
-        run(&mut self.clients, &self.session, |number| {
-            let script = next(number)?;
-            if number == 0 {
-                let now = (Instant::now(), daemon.cpu_time().ok()?);
-                if let Some((then, cpu)) = asked.replace(now) {
-                    longest[0] = longest[0].max(now.0 - then);
-                    longest[1] = longest[1].max(now.1 - cpu);
-                }
+        let end = Instant::now() + EXPIRY_TIME;
+        run(&mut self.clients, &self.session, |_| {
+            let now = (Instant::now(), daemon.cpu_time().ok()?);
+            if let Some((then, cpu)) = asked.replace(now) {
+                longest[0] = longest[0].max(now.0 - then);
+                longest[1] = longest[1].max(now.1 - cpu);
             }
-            Some(script)
+            (now.0 < end).then(|| miss.clone())
         })?;
         let [wall, cpu] = longest.map(|time| time.as_secs_f64() * 1e3);
         Ok(Sample { cpu, wall })

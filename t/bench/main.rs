@@ -8,16 +8,12 @@
 //!
 //!     cargo bench --bench bench -- [quick] [A [B]]
 //!
-//! `growth COUNT [A]` says how long a client waits while so many bindings come
-//! and go.
-//!
 //! For `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of these kinds
 //! in a row, COUNT times, and lets the daemon end.
 
 mod contestant;
 mod epoll;
 mod floor;
-mod growth;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod lifetime;
@@ -26,7 +22,7 @@ mod rounds;
 mod table;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contestant::Contestant;
 use load::{names, Kind, Script};
@@ -45,13 +41,9 @@ fn main() -> io::Result<()> {
     let words: Vec<&str> = words.filter(|word| *word != "--bench").collect();
     match words[..] {
         ["floor", ..] => floor::main(),
-        ["growth", count, ref program @ ..] => {
-            let program = program
-                .first()
-                .map_or_else(harness::master::binary, PathBuf::from);
-            growth::watch(&Contestant::new("", &program), number(count)?)
+        ["drive", program, count, ref kinds @ ..] => {
+            drive(program, count.parse().map_err(io::Error::other)?, kinds)
         }
-        ["drive", program, count, ref kinds @ ..] => drive(program, number(count)?, kinds),
         _ => compare(&words),
     }
 }
@@ -84,10 +76,6 @@ fn name_of(path: &str) -> String {
         true => "C".to_string(),
         false => name,
     }
-}
-
-fn number(word: &str) -> io::Result<usize> {
-    word.parse().map_err(io::Error::other)
 }
 
 fn drive(program: &str, count: usize, kinds: &[&str]) -> io::Result<()> {
