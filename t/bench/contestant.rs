@@ -11,7 +11,7 @@ use super::harness::daemon::Daemon;
 use super::harness::entry::SCACHE_LINE;
 use super::harness::master::Setup;
 use super::harness::sys;
-use super::load::{names, run, Client, Kind, Script, ENDP_PROP};
+use super::load::{names, run, run_paused, Client, Kind, Script, ENDP_PROP};
 
 /// What to start.
 #[derive(Clone)]
@@ -39,13 +39,15 @@ pub struct Running {
 const TTL: u32 = 2;
 const EXPIRY_TIME: Duration = Duration::from_millis(3200);
 
-/// What a measurement gave, per request.
-#[derive(Clone, Copy, Debug)]
+/// What a measurement gave, per request or row of requests.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// CPU time of the daemon, in microseconds.
     pub cpu: f64,
     /// Time on the wall, in microseconds.
     pub wall: f64,
+    /// Context switches of the daemon.
+    pub switches: f64,
 }
 
 impl Contestant {
@@ -101,7 +103,11 @@ impl Contestant {
         std::thread::sleep(Duration::from_millis(1));
         let cpu = daemon.cpu_time()?;
         daemon.kill()?;
-        Ok(Sample::new(cpu, wall, 1))
+        Ok(Sample {
+            cpu: microseconds(cpu),
+            wall: microseconds(wall),
+            ..Sample::default()
+        })
     }
 }
 
@@ -132,13 +138,43 @@ impl Running {
         &mut self,
         next: impl FnMut(usize) -> Option<Rc<Script>>,
     ) -> io::Result<Sample> {
+        self.sample(|running| run(&mut running.clients, &running.session, next))
+    }
+
+    /// Every client makes `rows` rows of requests, and pauses before each request.
+    pub fn measure_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<Sample> {
+        let count = rows * self.clients.len();
+        self.sample(|running| running.run_paused(kinds, rows).map(|()| count))
+    }
+
+    /// The same, not measured.
+    pub fn run_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<()> {
+        run_paused(&mut self.clients, &self.session, rows, |number| {
+            let (dest, endp) = names(number);
+            let script = |&kind| Rc::new(Script::new(&[kind], &dest, &endp));
+            kinds.iter().map(script).collect()
+        })
+    }
+
+    /// What `work` costs, which returns how much it was.
+    fn sample(
+        &mut self,
+        work: impl FnOnce(&mut Running) -> io::Result<usize>,
+    ) -> io::Result<Sample> {
         self.settle();
-        let (cpu, start) = (self.daemon.cpu_time()?, Instant::now());
-        let count = run(&mut self.clients, &self.session, next)?;
+        let cpu = self.daemon.cpu_time()?;
+        let switches = self.daemon.context_switches()?;
+        let start = Instant::now();
+        let count = work(self)? as f64;
         let wall = start.elapsed();
         self.settle();
         let cpu = self.daemon.cpu_time()? - cpu;
-        Ok(Sample::new(cpu, wall, count))
+        let switches = self.daemon.context_switches()? - switches;
+        Ok(Sample {
+            cpu: microseconds(cpu) / count,
+            wall: microseconds(wall) / count,
+            switches: switches as f64 / count,
+        })
     }
 
     /// Does each of these scripts once, by as many clients as there are.
@@ -178,8 +214,12 @@ impl Running {
             }
             (now.0 < end).then(|| miss.clone())
         })?;
-        let [wall, cpu] = longest.map(|time| time.as_secs_f64() * 1e3);
-        Ok(Sample { cpu, wall })
+        let [wall, cpu] = longest.map(|time| microseconds(time) / 1e3);
+        Ok(Sample {
+            cpu,
+            wall,
+            ..Sample::default()
+        })
     }
 
     /// Resident memory, in KiB.
@@ -217,20 +257,6 @@ pub fn stored_text(sessions: usize) -> usize {
     names / sessions + ENDP_PROP.len()
 }
 
-impl Sample {
-    /// A number that is neither.
-    pub fn one(value: f64) -> Sample {
-        Sample {
-            cpu: 0.0,
-            wall: value,
-        }
-    }
-
-    fn new(cpu: Duration, wall: Duration, requests: usize) -> Sample {
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
-        Sample {
-            cpu: each(cpu),
-            wall: each(wall),
-        }
-    }
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }

@@ -7,7 +7,8 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::epoll::Epoll;
 pub use super::harness::client::list;
@@ -19,6 +20,10 @@ pub const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
 pub const ENDP_PROP: &str = "mx1.example.com;[192.0.2.1];;mx1.example.com;25;16777216;0;6291456";
 /// The properties of every destination.
 pub const DEST_PROP: &str = "example.com;smtp;mx1.example.com;0";
+
+/// How long a client pauses at least before each request, as smtp(8) does while
+/// it delivers a message.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -182,6 +187,18 @@ impl Client {
         Ok(())
     }
 
+    /// Does a script from its beginning to its end.
+    fn converse(&mut self, script: Rc<Script>, session: &TcpStream) -> io::Result<()> {
+        self.begin(Some(script), session)?;
+        while !self.is_done() {
+            if !sys::readable(self.stream.as_fd(), Instant::now() + PATIENCE)? {
+                return Err(no_answer());
+            }
+            self.advance(true, session)?;
+        }
+        Ok(())
+    }
+
     fn is_done(&self) -> bool {
         self.done == self.script.0.len()
     }
@@ -216,6 +233,26 @@ pub fn run(
         }
     }
     Ok(count)
+}
+
+/// Every client does the scripts in `row(number)` one after the other, `rows`
+/// times, and pauses for [`PAUSE`] before each. The clients take turns, and the
+/// daemon sleeps between any two requests: it never serves two in one wake-up.
+pub fn run_paused(
+    clients: &mut [Client],
+    session: &TcpStream,
+    rows: usize,
+    row: impl Fn(usize) -> Vec<Rc<Script>>,
+) -> io::Result<()> {
+    let pause = PAUSE / clients.len() as u32;
+    let row: Vec<Vec<Rc<Script>>> = (0..clients.len()).map(row).collect();
+    for request in (0..rows).flat_map(|_| 0..row[0].len()) {
+        for (number, client) in clients.iter_mut().enumerate() {
+            thread::sleep(pause);
+            client.converse(row[number][request].clone(), session)?;
+        }
+    }
+    Ok(())
 }
 
 fn no_answer() -> io::Error {

@@ -8,9 +8,12 @@
 //!
 //!     cargo bench --bench bench -- [quick] [A [B]]
 //!
-//! For `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of these kinds
-//! in a row, COUNT times, and lets the daemon end.
+//! `syscalls [A [B]]` prints the system calls by name.
+//!
+//! For the script `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of
+//! these kinds in a row, COUNT times without a pause, and lets the daemon end.
 
+mod calls;
 mod contestant;
 mod epoll;
 mod floor;
@@ -44,13 +47,19 @@ fn main() -> io::Result<()> {
         ["drive", program, count, ref kinds @ ..] => {
             drive(program, count.parse().map_err(io::Error::other)?, kinds)
         }
-        _ => compare(&words),
+        ["syscalls", ref programs @ ..] => {
+            let mut contestants = contestants(programs);
+            contestants.push(floor()?);
+            calls::print(&contestants)
+        }
+        ["quick", ref programs @ ..] => Bench::new(contestants(programs), floor()?, true)?.run(),
+        ref programs => Bench::new(contestants(programs), floor()?, false)?.run(),
     }
 }
 
-fn compare(words: &[&str]) -> io::Result<()> {
-    let quick = words.contains(&"quick");
-    let given = words.iter().filter(|word| **word != "quick");
+/// The programs that are named, or else this one; and, unless two are named, C.
+fn contestants(programs: &[&str]) -> Vec<Contestant> {
+    let given = programs.iter();
     let mut contestants: Vec<Contestant> = given
         .map(|path| Contestant::new(&name_of(path), Path::new(path)))
         .collect();
@@ -60,11 +69,14 @@ fn compare(words: &[&str]) -> io::Result<()> {
     if contestants.len() == 1 && Path::new(C_DAEMON).exists() {
         contestants.push(Contestant::new("C", Path::new(C_DAEMON)));
     }
-    let floor = Contestant {
+    contestants
+}
+
+fn floor() -> io::Result<Contestant> {
+    Ok(Contestant {
         is_floor: true,
         ..Contestant::new("floor", &std::env::current_exe()?)
-    };
-    Bench::new(contestants, floor, quick)?.run()
+    })
 }
 
 fn name_of(path: &str) -> String {

@@ -4,10 +4,11 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::calls;
 use super::contestant::{stored_text, Contestant, Running, Sample};
 use super::harness::sys;
 use super::lifetime;
-use super::load::{names, Kind, Script};
+use super::load::{names, Kind, Script, PAUSE};
 use super::table::{heading, line, Samples};
 
 /// The loads of the first tables.
@@ -39,6 +40,7 @@ pub struct Bench {
     open_files: usize,
     rounds: usize,
     time: Duration,
+    paused_rows: usize,
     quick: bool,
 }
 
@@ -51,6 +53,7 @@ impl Bench {
             open_files: sys::open_files_limit()? as usize,
             rounds: if quick { 3 } else { 9 },
             time: Duration::from_millis(if quick { 40 } else { 120 }),
+            paused_rows: if quick { 15 } else { 50 },
             quick,
         })
     }
@@ -66,6 +69,7 @@ impl Bench {
         if std::env::var_os("SPREAD").is_none() {
             sys::stay_on_one_cpu()?;
         }
+        self.paused()?;
         lifetime::compare(&self.contestants)?;
         self.clients()?;
         self.sessions()?;
@@ -111,11 +115,58 @@ impl Bench {
         Ok(columns)
     }
 
+    /// As mail comes: the daemon sleeps before each request.
+    fn paused(&self) -> io::Result<()> {
+        let mut running = self.start()?;
+        running.push(self.floor.start()?);
+        heading(
+            &format!(
+                "Clients that pause {} ms before each request",
+                PAUSE.as_millis()
+            ),
+            &self.names(Some("floor")),
+        );
+        let counted = calls::can_be_counted();
+        for (title, kinds) in LOADS {
+            println!("{title}");
+            for count in [1, 10] {
+                for one in &mut running {
+                    one.connect(count)?;
+                }
+                let rows = self.paused_rows;
+                let columns = self.rounds(&mut running, |one| one.measure_paused(kinds, rows))?;
+                let clients = number_of_clients(count);
+                line(&format!("  CPU, {clients}"), &columns, |one| one.cpu);
+                line(&format!("  context switches, {clients}"), &columns, |one| {
+                    one.switches
+                });
+            }
+            if counted {
+                self.system_calls(kinds)?;
+            }
+        }
+        if !counted {
+            println!("(There is no strace to count system calls.)");
+        }
+        Ok(())
+    }
+
+    fn system_calls(&self, kinds: &[Kind]) -> io::Result<()> {
+        let all = self.contestants.iter().chain([&self.floor]);
+        let total = |one| Ok(vec![calls::of_row(one, kinds)?.values().sum()]);
+        let columns: Vec<Vec<f64>> = all.map(total).collect::<io::Result<_>>()?;
+        line("  system calls", &columns, |calls| *calls);
+        Ok(())
+    }
+
     fn clients(&self) -> io::Result<()> {
         let mut running = self.start()?;
         running.push(self.floor.start()?);
         let mut walls = Vec::new();
-        heading("CPU, by number of clients", &self.names(Some("floor")));
+        heading(
+            "CPU, by number of clients that never pause",
+            &self.names(Some("floor")),
+        );
         for (title, kinds) in LOADS {
             println!("{title}");
             for count in [1, 10, 100, 1000] {
@@ -123,15 +174,8 @@ impl Bench {
                     one.connect(count)?;
                 }
                 let columns = self.rounds(&mut running, |one| one.measure(kinds, self.time))?;
-                line(
-                    &format!(
-                        "  {} {}",
-                        count,
-                        if count == 1 { "client" } else { "clients" }
-                    ),
-                    &columns,
-                    |sample| sample.cpu,
-                );
+                let clients = number_of_clients(count);
+                line(&format!("  {clients}"), &columns, |sample| sample.cpu);
                 if count == 1 {
                     walls.push((title, columns));
                 }
@@ -189,18 +233,15 @@ impl Bench {
         let empty = &empty[..self.contestants.len()];
         let each = |(&full, &empty): (&u64, &u64)| {
             let bytes = (full as f64 - empty as f64) * 1024.0 / sessions as f64;
-            vec![Sample::one(bytes - stored_text(sessions) as f64)]
+            vec![bytes - stored_text(sessions) as f64]
         };
         heading("Resident memory", &self.names(None));
-        let columns = empty.iter().map(|&kib| vec![Sample::one(kib as f64)]);
-        let columns: Vec<Samples> = columns.collect();
-        line("  nothing cached, KiB", &columns, |sample| sample.wall);
-        let columns: Vec<Samples> = full.iter().zip(empty).map(each).collect();
-        line(
-            "  each session beside its text, bytes",
-            &columns,
-            |sample| sample.wall,
-        );
+        let columns: Vec<Vec<f64>> = empty.iter().map(|&kib| vec![kib as f64]).collect();
+        line("  nothing cached, KiB", &columns, |kib| *kib);
+        let columns: Vec<Vec<f64>> = full.iter().zip(empty).map(each).collect();
+        line("  each session beside its text, bytes", &columns, |bytes| {
+            *bytes
+        });
     }
 
     /// With sessions only under the last endpoint of the destination.
@@ -265,5 +306,12 @@ impl Bench {
             sample.cpu
         });
         Ok(())
+    }
+}
+
+fn number_of_clients(count: usize) -> String {
+    match count {
+        1 => "1 client".to_string(),
+        _ => format!("{count} clients"),
     }
 }

@@ -18,29 +18,29 @@ pub fn heading(title: &str, names: &[String]) {
     println!("\n{title}");
     let mut line = format!("{:38}", "");
     for name in names {
-        line += &format!("{name:>9}");
+        line += &format!("{name:>14}");
     }
     for name in &names[1..] {
-        line += &format!("{:>22}", format!("{} : {name}", names[0]));
+        line += &format!("{:>24}", format!("{} : {name}", names[0]));
     }
     println!("{line}");
 }
 
 /// Prints one line: the medians of `value`, then the ratios of the first
 /// contestant to each of the others.
-pub fn line(title: &str, columns: &[Samples], value: impl Fn(&Sample) -> f64) {
+pub fn line<T>(title: &str, columns: &[Vec<T>], value: impl Fn(&T) -> f64) {
     let columns: Vec<Vec<f64>> = columns
         .iter()
         .map(|samples| samples.iter().map(&value).collect())
         .collect();
     let mut line = format!("{title:38}");
     for values in &columns {
-        line += &format!("{:>9}", number(median(values.clone())));
+        line += &format!("{:>14}", number(median(values.clone())));
     }
     for values in columns.iter().skip(1) {
         let ratio = Ratio::of(&columns[0], values);
         let (median, least, most) = (ratio.median, ratio.least, ratio.most);
-        line += &format!("{:>22}", format!("{median:.2} ({least:.2}..{most:.2})"));
+        line += &format!("{:>24}", format!("{median:.2} ({least:.2}..{most:.2})"));
     }
     println!("{line}");
 }

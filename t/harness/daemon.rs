@@ -285,6 +285,16 @@ impl Daemon {
             .ok_or_else(|| io::Error::other("no run time"))
     }
 
+    /// Number of times that it has stopped running on a CPU (/proc/PID/status),
+    /// of itself or because another process was to run.
+    pub fn context_switches(&self) -> io::Result<u64> {
+        let number = |name| {
+            let value = self.status_field("status", name)?;
+            value.parse::<u64>().map_err(io::Error::other)
+        };
+        Ok(number("voluntary_ctxt_switches")? + number("nonvoluntary_ctxt_switches")?)
+    }
+
     /// Waits until it has read what a client sent, and is done with it: a read
     /// that is still under way would take what is sent next as well.
     pub fn has_read(&self, client: &Client) -> io::Result<()> {
