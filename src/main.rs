@@ -6,9 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use scache::global::generation::MAIL_VERSION_STAMP;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
+use scache::global::mail_version::MAIL_VERSION_STAMP;
 use scache::master::multi_server::multi_server_main;
 use scache::scache::Scache;
 use scache::util::mymalloc::Mymalloc;
@@ -26,7 +26,7 @@ fn init(conf: &mut MailConf) -> Result<Scache, String> {
     let scache_params = scache_params_init(conf)?;
     Ok(Scache::new(
         scache_params,
-        conf.generation().announces_protocol(),
+        conf.mail_version().announces_protocol(),
         Instant::now(),
     ))
 }

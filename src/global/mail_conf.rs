@@ -27,8 +27,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::compat_level::LEVEL_RELOP;
-use super::generation::Generation;
 use super::mac_functions::MAC_FUNCTIONS;
+use super::mail_version::MailVersion;
 use crate::msg_warn;
 use crate::util::conv_time::conv_time;
 use crate::util::mac_expand::{MacError, MacExpand};
@@ -45,18 +45,18 @@ const READ_PAUSE: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub struct MailConf {
     path: PathBuf,
-    generation: Generation,
+    mail_version: MailVersion,
     dict: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MailConf {
     /// Knows nothing yet but `$config_directory`.
-    pub fn new(config_dir: &Path, generation: Generation) -> Self {
+    pub fn new(config_dir: &Path, mail_version: MailVersion) -> Self {
         let dir = config_dir.as_os_str().as_bytes();
         let mut conf = MailConf {
             // As text: of no directory at all it is that of the root.
             path: OsString::from_vec([dir, b"/main.cf"].concat()).into(),
-            generation,
+            mail_version,
             dict: HashMap::new(),
         };
         conf.update(b"config_directory", dir);
@@ -68,16 +68,16 @@ impl MailConf {
         printable(self.path.as_os_str().as_bytes()).to_string()
     }
 
-    /// Which Postfix's parameters these are.
-    pub fn generation(&self) -> Generation {
-        self.generation
+    /// The version of Postfix whose parameters these are.
+    pub fn mail_version(&self) -> MailVersion {
+        self.mail_version
     }
 
     /// Reads main.cf. A later value for a name wins, with a warning.
     pub fn load(&mut self) -> Result<(), String> {
         let path = self.path();
         let content = read_when_settled(&self.path, &path)?;
-        for line in readllines(&path, &content, self.generation.warns_of_null_bytes()) {
+        for line in readllines(&path, &content, self.mail_version.warns_of_null_bytes()) {
             let lineno = line.lineno;
             let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
             let (name, value) = split_nameval(text).map_err(|problem| {
@@ -126,7 +126,7 @@ impl MailConf {
 
     /// Expands the `$name` expressions in a text.
     pub fn eval(&self, text: &[u8]) -> Result<Vec<u8>, String> {
-        let functions = match self.generation.calls_functions() {
+        let functions = match self.mail_version.calls_functions() {
             true => MAC_FUNCTIONS,
             false => &[],
         };
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     fn conf(values: &[&str]) -> MailConf {
-        let mut conf = MailConf::new(Path::new("/conf"), Generation::BUILT_IN);
+        let mut conf = MailConf::new(Path::new("/conf"), MailVersion::BUILT_IN);
         for value in values {
             conf.update_option(value.as_bytes()).unwrap();
         }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn load_from(dir: &Path) -> Result<MailConf, String> {
-        let mut conf = MailConf::new(dir, Generation::BUILT_IN);
+        let mut conf = MailConf::new(dir, MailVersion::BUILT_IN);
         let result = conf.load();
         std::fs::remove_dir_all(dir).unwrap();
         result
@@ -339,7 +339,7 @@ mod tests {
             "DIR/main.cf, line 1: missing attribute name: \"=1\""
         );
         assert_eq!(
-            MailConf::new(Path::new("/no/where"), Generation::BUILT_IN).load(),
+            MailConf::new(Path::new("/no/where"), MailVersion::BUILT_IN).load(),
             Err("open /no/where/main.cf: No such file or directory".into())
         );
     }

@@ -196,7 +196,7 @@ fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
 
 /// Makes the defaults known that the original looks up before a parameter.
 fn set_others_before(conf: &mut MailConf, name: &str) -> Result<(), String> {
-    others_before(name, conf.generation())
+    others_before(name, conf.mail_version())
         .try_for_each(|other| conf.set_default(other.name, other.default.as_bytes()))
 }
 

@@ -22,7 +22,7 @@ use super::master_proto::{
     MasterPipe, MASTER_FLOW_READ, MASTER_FLOW_WRITE, MASTER_LISTEN_FD, MASTER_STATUS_FD,
 };
 use super::multi_service::{MultiService, Turn, Wait};
-use super::options::{generation, Environment, Options, WITH_VALUE};
+use super::options::{mail_version, Environment, Options, WITH_VALUE};
 use crate::global::build;
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{mail_params_init, MailParams};
@@ -78,11 +78,11 @@ fn run<S: MultiService>(
     }
 
     let options = Getopt::new(args.map(OsString::into_vec), WITH_VALUE);
-    let mut conf = MailConf::new(&config_directory(), generation(options.clone()));
+    let mut conf = MailConf::new(&config_directory(), mail_version(options.clone()));
     conf.update(b"process_name", process_name.as_bytes());
     conf.load()?;
     let options = Options::parse(options, &mut conf, &environment)?;
-    if conf.generation().knows_its_process_name() {
+    if conf.mail_version().knows_its_process_name() {
         conf.update(b"process_name", process_name.as_bytes());
     }
     let service_name = options

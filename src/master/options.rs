@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::global::generation::Generation;
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::DEF_SYSLOG_NAME;
+use crate::global::mail_version::MailVersion;
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::msg_info;
 use crate::util::getopt::Getopt;
@@ -62,17 +62,17 @@ pub struct Options {
     pub argument: Option<Vec<u8>>,
 }
 
-/// The generation that the command line asks for. It is known before main.cf
-/// is read, and so before the options count.
-pub fn generation(options: Getopt) -> Generation {
+/// The version of Postfix that the command line asks for, or the one that is
+/// compiled in. It is needed to read main.cf, before the options take effect.
+pub fn mail_version(options: Getopt) -> MailVersion {
     let values = options.filter_map(|(letter, value)| value.filter(|_| letter == b'o'));
     let version = values
         .filter_map(|value| match split_nameval(&value) {
-            Ok((b"mail_version", version)) => Some(Generation::of_version(version)),
+            Ok((b"mail_version", version)) => Some(MailVersion::parse(version)),
             _ => None,
         })
         .last();
-    version.flatten().unwrap_or(Generation::BUILT_IN)
+    version.flatten().unwrap_or(MailVersion::BUILT_IN)
 }
 
 impl Environment {

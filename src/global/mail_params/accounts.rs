@@ -8,8 +8,8 @@
 use std::io;
 
 use super::bad_value;
-use crate::global::generation::Generation;
 use crate::global::mail_conf::MailConf;
+use crate::global::mail_version::MailVersion;
 use crate::util::printable::printable;
 use crate::util::strerror::strerror;
 use crate::util::sys_gr::{getgrgid, getgrnam, Group};
@@ -68,8 +68,8 @@ fn alone_with_user_id(conf: &MailConf, owner: &Passwd) -> Result<(), String> {
     match getpwuid(owner.uid).map_err(|error| bad(cannot_look_up("user", name, &error)))? {
         Some(other) if other.name != owner.name => {
             let other = other.name.as_bytes();
-            let generation = conf.generation();
-            Err(bad(same_number(generation, "user", name, owner.uid, other)))
+            let version = conf.mail_version();
+            Err(bad(same_number(version, "user", name, owner.uid, other)))
         }
         _ => Ok(()),
     }
@@ -81,10 +81,8 @@ fn alone_with_group_id(conf: &MailConf, group: &Group) -> Result<(), String> {
     match getgrgid(group.gid).map_err(|error| bad(cannot_look_up("group", name, &error)))? {
         Some(other) if other.name != group.name => {
             let other = other.name.as_bytes();
-            let generation = conf.generation();
-            Err(bad(same_number(
-                generation, "group", name, group.gid, other,
-            )))
+            let version = conf.mail_version();
+            Err(bad(same_number(version, "group", name, group.gid, other)))
         }
         _ => Ok(()),
     }
@@ -96,15 +94,9 @@ fn cannot_look_up(kind: &str, name: &[u8], error: &io::Error) -> String {
 }
 
 /// What is said of two names with one number.
-fn same_number(
-    generation: Generation,
-    kind: &str,
-    name: &[u8],
-    number: u32,
-    other: &[u8],
-) -> String {
+fn same_number(version: MailVersion, kind: &str, name: &[u8], number: u32, other: &[u8]) -> String {
     let (name, other) = (printable(name), printable(other));
-    match generation.names_numbers_of_accounts() {
+    match version.names_numbers_of_accounts() {
         true => format!("{kind} {name} has the same {kind} ID {number} as {kind} {other}"),
         false => format!("{kind} {name} has same {kind} ID as {other}"),
     }

@@ -13,7 +13,7 @@
 //! `default_cache_db_type`, `alias_database` or `inet_protocols` is not
 //! compiled in.
 
-use super::super::generation::Generation;
+use super::super::mail_version::MailVersion;
 
 /// A parameter of other programs.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +22,18 @@ pub struct Other {
     pub name: &'static str,
     /// Its default, not expanded.
     pub default: &'static str,
-    since: Generation,
-    before: Generation,
+    since: MailVersion,
+    before: MailVersion,
 }
 
 /// The defaults that become known before a parameter of ours is looked up, in
-/// the Postfix of this generation.
-pub fn others_before(name: &str, generation: Generation) -> impl Iterator<Item = Other> + '_ {
+/// this version of Postfix.
+pub fn others_before(name: &str, version: MailVersion) -> impl Iterator<Item = Other> + '_ {
     OTHERS
         .iter()
         .filter(move |(ours, _)| *ours == name)
         .flat_map(|(_, others)| *others)
-        .filter(move |other| other.since <= generation && generation < other.before)
+        .filter(move |other| other.since <= version && version < other.before)
         .copied()
 }
 
@@ -195,21 +195,21 @@ const fn always(name: &'static str, default: &'static str) -> Other {
     Other {
         name,
         default,
-        since: Generation::new(0, 0),
-        before: Generation::new(u32::MAX, 0),
+        since: MailVersion::new(0, 0),
+        before: MailVersion::new(u32::MAX, 0),
     }
 }
 
 const fn since(major: u32, minor: u32, name: &'static str, default: &'static str) -> Other {
     Other {
-        since: Generation::new(major, minor),
+        since: MailVersion::new(major, minor),
         ..always(name, default)
     }
 }
 
 const fn before(major: u32, minor: u32, name: &'static str, default: &'static str) -> Other {
     Other {
-        before: Generation::new(major, minor),
+        before: MailVersion::new(major, minor),
         ..always(name, default)
     }
 }

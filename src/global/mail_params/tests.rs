@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::global::generation::Generation;
+use crate::global::mail_version::MailVersion;
 use crate::util::get_hostname::get_hostname;
 use crate::util::sys_pw::getpwnam;
 
@@ -27,7 +27,7 @@ fn conf(values: &[&str]) -> MailConf {
 }
 
 fn nameless_conf(values: &[&str]) -> MailConf {
-    let mut conf = MailConf::new(Path::new("/conf"), Generation::BUILT_IN);
+    let mut conf = MailConf::new(Path::new("/conf"), MailVersion::BUILT_IN);
     conf.update(b"mail_owner", somebody().as_bytes());
     conf.update(b"setgid_group", b"bin");
     for value in values {

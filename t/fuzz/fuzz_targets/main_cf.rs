@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use scache::global::generation::Generation;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::{mail_params_init, scache_params_init};
+use scache::global::mail_version::MailVersion;
 
 fuzz_target!(|text: &[u8]| {
     // A macro that names another twice doubles its length, and a chain of
@@ -24,13 +24,13 @@ fuzz_target!(|text: &[u8]| {
     let file = file.expect("open");
     file.set_modified(std::time::UNIX_EPOCH).expect("set time");
     let _ = read(&directory);
-    let mut conf = MailConf::new(&directory, Generation::BUILT_IN);
+    let mut conf = MailConf::new(&directory, MailVersion::BUILT_IN);
     let _ = conf.eval(text);
     let _ = conf.update_option(text);
 });
 
 fn read(directory: &Path) -> Result<(), String> {
-    let mut conf = MailConf::new(directory, Generation::BUILT_IN);
+    let mut conf = MailConf::new(directory, MailVersion::BUILT_IN);
     conf.load()?;
     mail_params_init(&mut conf)?;
     scache_params_init(&mut conf)?;

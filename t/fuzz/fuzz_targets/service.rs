@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use scache::global::generation::Generation;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
+use scache::global::mail_version::MailVersion;
 use scache::master::multi_service::{MultiService, Turn, Wait};
 use scache::scache::{Client, Scache};
 use scache::util::stream::Stream;
@@ -142,7 +142,7 @@ impl World {
 fuzz_target!(|steps: Vec<(u8, u8)>| {
     let (session, _other) = UnixStream::pair().expect("socketpair");
     let before = open_fds();
-    let mut conf = MailConf::new(Path::new("/nowhere"), Generation::BUILT_IN);
+    let mut conf = MailConf::new(Path::new("/nowhere"), MailVersion::BUILT_IN);
     conf.update(b"connection_cache_ttl_limit", b"10s");
     let params = scache_params_init(&mut conf).expect("defaults");
     let now = Instant::now();

@@ -1,68 +1,66 @@
-//! `generation`: the Postfix that this daemon passes for.
+//! `mail_version`: the version of Postfix that this daemon behaves as.
 //!
-//! One build can serve a Postfix of another version. What differs between
-//! versions goes by the generation, and this is the one place that says what
-//! that is: each difference is a function of [`Generation`].
+//! One build can serve a Postfix of another version. Every difference between
+//! versions is a function of [`MailVersion`], and all of them are here.
 //!
-//! The generation is that of the version that is compiled in, unless
-//! `-o mail_version=N.N` in master.cf names another one. `mail_version` in
-//! main.cf is for the administrator to hide or to invent, and so is an option
-//! whose value is no version number: it is what `$mail_version` becomes, no
-//! more.
+//! It is the version that is compiled in, unless `-o mail_version=N.N` in
+//! master.cf names another one. `mail_version` in main.cf only sets the text
+//! that `$mail_version` expands to, because an administrator may hide or
+//! invent it; the same goes for an option whose value is no version number.
 
 use super::build;
 
-/// A version of Postfix, as far as one differs from the next: its first two
-/// numbers.
+/// The first two numbers of a version of Postfix: major and minor release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Generation {
+pub struct MailVersion {
     major: u32,
     minor: u32,
 }
 
-impl Generation {
-    /// That of the version that is compiled in.
-    pub const BUILT_IN: Generation = match Generation::of_version(build::MAIL_VERSION.as_bytes()) {
-        Some(generation) => generation,
+impl MailVersion {
+    /// The version that is compiled in.
+    pub const BUILT_IN: MailVersion = match MailVersion::parse(build::MAIL_VERSION.as_bytes()) {
+        Some(version) => version,
         None => panic!("SCACHE_MAIL_VERSION is no version number"),
     };
 
-    /// That of these two numbers.
-    pub const fn new(major: u32, minor: u32) -> Generation {
-        Generation { major, minor }
+    /// The version `major`.`minor`.
+    pub const fn new(major: u32, minor: u32) -> MailVersion {
+        MailVersion { major, minor }
     }
 
-    /// That of a version number: two numbers with a dot between, and nothing
-    /// more, or what comes after another dot or a hyphen.
+    /// Parses a version number: two numbers with a dot between them, and
+    /// then nothing, or a dot or a hyphen and anything. None if it is not one.
     ///
     /// ```
-    /// use scache::global::generation::Generation;
-    /// let generation = Generation::of_version(b"3.10.2").unwrap();
-    /// assert!(generation > Generation::of_version(b"3.9-20240101").unwrap());
-    /// assert_eq!(Generation::of_version(b"hidden"), None);
+    /// use scache::global::mail_version::MailVersion;
+    /// let version = MailVersion::parse(b"3.10.2").unwrap();
+    /// assert!(version > MailVersion::parse(b"3.9-20240101").unwrap());
+    /// assert_eq!(MailVersion::parse(b"hidden"), None);
     /// ```
-    pub const fn of_version(text: &[u8]) -> Option<Generation> {
+    pub const fn parse(text: &[u8]) -> Option<MailVersion> {
         let Some((major, [b'.', rest @ ..])) = number(text) else {
             return None;
         };
         match number(rest) {
-            Some((minor, [] | [b'.' | b'-', ..])) => Some(Generation::new(major, minor)),
+            Some((minor, [] | [b'.' | b'-', ..])) => Some(MailVersion::new(major, minor)),
             _ => None,
         }
     }
 
-    /// Whether a server tells its clients which protocol it speaks before they
-    /// say anything. With a wrong one, clients do without the server.
+    /// Whether a server announces its protocol to a client that connects. If
+    /// it is not as the client expects, the client does without the server.
     pub fn announces_protocol(self) -> bool {
         self.since(3, 6)
     }
 
-    /// Whether a null byte in main.cf is worth a warning.
+    /// Whether a null byte in main.cf is warned about.
     pub fn warns_of_null_bytes(self) -> bool {
         self.since(3, 9)
     }
 
-    /// Whether the message about a user that is another, too, tells the number.
+    /// Whether the message about two accounts with the same user or group ID
+    /// has that ID.
     pub fn names_numbers_of_accounts(self) -> bool {
         self.since(3, 9)
     }
@@ -78,12 +76,12 @@ impl Generation {
     }
 
     fn since(self, major: u32, minor: u32) -> bool {
-        self >= Generation::new(major, minor)
+        self >= MailVersion::new(major, minor)
     }
 }
 
-/// What `strings scache` shows of the version that is compiled in, between two
-/// null bytes. The original has the same.
+/// The version that is compiled in, between two null bytes, so that `strings
+/// scache` shows it. C's `MAIL_VERSION_STAMP_DECLARE`.
 pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
     let mut stamp = [0; STAMP_LENGTH];
     let mut at = 1;
@@ -100,7 +98,7 @@ pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
 const STAMP_NAME: &str = "mail_version=";
 const STAMP_LENGTH: usize = STAMP_NAME.len() + build::MAIL_VERSION.len() + 2;
 
-/// A decimal number, and what follows.
+/// A decimal number, and the text after it. None if there is no digit.
 const fn number(text: &[u8]) -> Option<(u32, &[u8])> {
     let mut value: u32 = 0;
     let mut rest = text;
@@ -121,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_number_is_two_numbers_and_more() {
-        let of = |text: &str| Generation::of_version(text.as_bytes());
+    fn a_version_number_is_two_numbers_and_anything() {
+        let parse = |text: &str| MailVersion::parse(text.as_bytes());
         for text in [
             "3.10",
             "3.10.4",
@@ -131,13 +129,13 @@ mod tests {
             "03.010",
             "3.10-20250101-nonprod",
         ] {
-            assert_eq!(of(text), of("3.10.0"), "{text}");
-            assert!(of(text).is_some(), "{text}");
+            assert_eq!(parse(text), parse("3.10.0"), "{text}");
+            assert!(parse(text).is_some(), "{text}");
         }
         for text in [
             "", "3", "3.", ".3", "3.x", "3.6x", "x3.6", "-3.6", "+3.6", " 3.6", "hidden",
         ] {
-            assert_eq!(of(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
@@ -152,8 +150,8 @@ mod tests {
             ("2.99", false),
             ("3.99999999999", true),
         ] {
-            let generation = Generation::of_version(version.as_bytes()).unwrap();
-            assert_eq!(generation.announces_protocol(), announces, "{version}");
+            let parsed = MailVersion::parse(version.as_bytes()).unwrap();
+            assert_eq!(parsed.announces_protocol(), announces, "{version}");
         }
     }
 }
