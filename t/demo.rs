@@ -14,18 +14,17 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use harness::client::{list, Client};
 use harness::entry::{Entry, SCACHE_LINE};
 use harness::master::Setup;
-use scache::global::scache_clnt::ScacheClnt;
-use scache::util::msg::{msg_more_verbose, msg_output, Severity};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const ENDPOINT: &[u8] = b"smtp:127.0.0.1:25";
-const DESTINATION: &[u8] = b"smtp:example.com:25";
-const TIMEOUT: Duration = Duration::from_secs(10);
+const ENDPOINT: &str = "smtp:127.0.0.1:25";
+const DESTINATION: &str = "smtp:example.com:25";
+/// The properties of the session.
+const PROPERTY: &str = "greeting=220";
 
 fn main() -> Outcome {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -87,7 +86,6 @@ fn serve(listener: TcpListener) -> std::io::Result<()> {
 }
 
 fn save(socket: &Path, address: &str) -> Outcome {
-    show_lists();
     let mut connection = BufReader::new(TcpStream::connect(address)?);
     let mut greeting = String::new();
     connection.read_line(&mut greeting)?;
@@ -95,18 +93,34 @@ fn save(socket: &Path, address: &str) -> Outcome {
         "connected to {address}, was told {:?}",
         greeting.trim_end()
     ));
-    let mut clnt = ScacheClnt::scache_clnt_create(socket, true, TIMEOUT)?;
-    clnt.save_endp(100, ENDPOINT, b"greeting=220", connection.get_ref().as_fd())?;
-    clnt.save_dest(100, DESTINATION, b"", ENDPOINT)?;
+    let mut client = connect(socket)?;
+    let save = format!("request=save_endp ttl=100 label={ENDPOINT} property={PROPERTY} .");
+    send(&mut client, &save)?;
+    receive(&mut client, "dummy= .")?;
+    client.send_fd(connection.get_ref().as_fd())?;
+    receive(&mut client, "status=0 .")?;
+    let bind =
+        format!("request=save_dest ttl=100 label={DESTINATION} property= label={ENDPOINT} .");
+    send(&mut client, &bind)?;
+    receive(&mut client, "status=0 .")?;
     say("saved the connection, and leaves");
     Ok(())
 }
 
 fn fetch(socket: &Path) -> Outcome {
-    show_lists();
-    let mut clnt = ScacheClnt::scache_clnt_create(socket, true, TIMEOUT)?;
-    let found = clnt.find_dest(DESTINATION)?.ok_or("nothing was found")?;
-    let mut connection = TcpStream::from(found.fd);
+    let mut client = connect(socket)?;
+    send(
+        &mut client,
+        &format!("request=find_dest label={DESTINATION} ."),
+    )?;
+    receive(
+        &mut client,
+        &format!("status=0 property= property={PROPERTY} ."),
+    )?;
+    send(&mut client, "dummy= .")?;
+    let (_, session) = client.receive_fd()?;
+    send(&mut client, "dummy= .")?;
+    let mut connection = TcpStream::from(session);
     say(&format!(
         "fetched a connection to {}",
         connection.peer_addr()?
@@ -121,6 +135,13 @@ fn fetch(socket: &Path) -> Outcome {
     }
 }
 
+/// Connects to the daemon, which announces its protocol.
+fn connect(socket: &Path) -> Result<Client, Box<dyn Error>> {
+    let mut client = Client::connect(socket)?;
+    receive(&mut client, "protocol=connection_cache_protocol .")?;
+    Ok(client)
+}
+
 fn run(args: &[&str]) -> Outcome {
     let mut command = Command::new(std::env::current_exe()?);
     match command.args(args).stdin(Stdio::null()).status()?.success() {
@@ -133,19 +154,28 @@ fn say(text: &str) {
     println!("process {}: {text}", std::process::id());
 }
 
-/// Shows the attributes that are sent and received, as the library logs them.
-fn show_lists() {
-    msg_more_verbose();
-    msg_output(Box::new(|_: Severity, text: &str| {
-        if let Some(attr) = text.strip_prefix("send attr ") {
-            println!("        > {attr}");
-        } else if let Some(name) = text.strip_prefix("input attribute name: ") {
-            print!(
-                "        < {name}{}",
-                if name == "(end)" { "\n" } else { " = " }
-            );
-        } else if let Some(value) = text.strip_prefix("input attribute value: ") {
-            println!("{}", if value == "(end)" { "" } else { value });
+/// Sends an attribute list in the notation of [`list`], and shows it.
+fn send(client: &mut Client, text: &str) -> Outcome {
+    for attribute in text.split(' ').filter(|&word| word != ".") {
+        println!("        > {}", attribute.replacen('=', " = ", 1));
+    }
+    Ok(client.send_list(text)?)
+}
+
+/// Receives an attribute list, and shows it; it must be this one.
+fn receive(client: &mut Client, expected: &str) -> Outcome {
+    let came = client.receive_list()?;
+    let text = String::from_utf8_lossy(&came);
+    // Names and values in turn, and an empty name at the end.
+    let mut words = text.split('\0');
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        match name {
+            "" => println!("        < (end)"),
+            name => println!("        < {name} = {value}"),
         }
-    }));
+    }
+    match came == list(expected) {
+        true => Ok(()),
+        false => Err(format!("expected {expected}").into()),
+    }
 }

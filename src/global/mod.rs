@@ -8,5 +8,4 @@ pub mod mail_params;
 pub mod mail_proto;
 pub mod mail_version;
 pub mod maillog_client;
-pub mod scache_clnt;
 pub mod scache_multi;
