@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::mem::size_of_val;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 
 use crate::msg_info;
+use crate::util::close_on_exec::close_on_exec;
 use crate::util::msg::msg_verbose;
+use crate::util::strerror::strerror;
 
 /// The read end of the flow-control pipe. The original's `MASTER_FLOW_READ`.
 pub const MASTER_FLOW_READ: RawFd = 3;
@@ -15,6 +19,108 @@ pub const MASTER_FLOW_WRITE: RawFd = 4;
 pub const MASTER_STATUS_FD: RawFd = 5;
 /// The first listening socket. The original's `MASTER_LISTEN_FD`.
 pub const MASTER_LISTEN_FD: RawFd = 6;
+
+/// The descriptors that master(8) has left open for this process.
+///
+/// A file that this process opens gets the lowest free number, which may be
+/// that of a descriptor that is missing. So they are looked at before anything
+/// is opened, and only those that were there then are used.
+#[derive(Debug)]
+pub struct MasterFds {
+    /// Why there is no status pipe, if so.
+    status: Result<(), String>,
+    /// The number of listening sockets, from `MASTER_LISTEN_FD` on.
+    sockets: usize,
+    /// Why the descriptor after those is none.
+    end: String,
+}
+
+impl MasterFds {
+    /// Looks at them; to be called before this process opens anything.
+    pub fn look() -> MasterFds {
+        let mut sockets = 0;
+        let end = loop {
+            match is_listening(socket_fd(sockets)) {
+                Ok(()) => sockets += 1,
+                Err(reason) => break reason,
+            }
+        };
+        MasterFds {
+            status: is_open(MASTER_STATUS_FD),
+            sockets,
+            end,
+        }
+    }
+
+    /// The status pipe and this number of sockets, now close-on-exec. Fails
+    /// with the text of a fatal message.
+    pub fn take(self, sockets: usize) -> Result<(OwnedFd, Vec<UnixListener>), String> {
+        self.status
+            .map_err(|reason| missing(MASTER_STATUS_FD, &reason))?;
+        if sockets > self.sockets {
+            return Err(missing(socket_fd(self.sockets), &self.end));
+        }
+        for fd in [MASTER_FLOW_READ, MASTER_FLOW_WRITE] {
+            // Not used here, and no harm done when it is not there.
+            let _ = close_on_exec(fd);
+        }
+        let sockets = (0..sockets).map(|index| adopt(socket_fd(index)).map(UnixListener::from));
+        Ok((adopt(MASTER_STATUS_FD)?, sockets.collect::<Result<_, _>>()?))
+    }
+}
+
+fn socket_fd(index: usize) -> RawFd {
+    MASTER_LISTEN_FD + index as RawFd
+}
+
+fn missing(fd: RawFd, reason: &str) -> String {
+    format!("descriptor {fd} from master: {reason}")
+}
+
+/// Owns a descriptor that [`MasterFds::look`] has found, once.
+fn adopt(fd: RawFd) -> Result<OwnedFd, String> {
+    close_on_exec(fd).map_err(|err| missing(fd, &strerror(&err)))?;
+    // SAFETY: it was open before this process opened anything, so it is
+    // nothing else's here; and `take` adopts each number once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Fails with the reason if a descriptor is not open.
+fn is_open(fd: RawFd) -> Result<(), String> {
+    // SAFETY: F_GETFD only reads a flag, of a descriptor that may be closed.
+    match unsafe { libc::fcntl(fd, libc::F_GETFD) } {
+        ..=-1 => Err(strerror(&io::Error::last_os_error())),
+        _ => Ok(()),
+    }
+}
+
+/// Fails with the reason if a descriptor is not a listening socket.
+fn is_listening(fd: RawFd) -> Result<(), String> {
+    let mut listens: libc::c_int = 0;
+    let mut size = size_of_val(&listens) as libc::socklen_t;
+    // SAFETY: `listens` and `size` are there to be written, and `size` says how
+    // long `listens` is.
+    let result = unsafe {
+        let listens = (&raw mut listens).cast();
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ACCEPTCONN,
+            listens,
+            &mut size,
+        )
+    };
+    if result == 0 {
+        let reason = "not a listening socket".to_string();
+        return (listens != 0).then_some(()).ok_or(reason);
+    }
+    let err = io::Error::last_os_error();
+    match err.raw_os_error() {
+        // It is a socket, of a system that does not tell (macOS).
+        Some(libc::ENOPROTOOPT) => Ok(()),
+        _ => Err(strerror(&err)),
+    }
+}
 
 /// What a child is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

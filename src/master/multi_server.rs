@@ -8,9 +8,8 @@
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::IsTerminal;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::PathBuf;
@@ -18,9 +17,7 @@ use std::process::{exit, Command};
 use std::time::{Duration, Instant};
 
 use super::clients::{Clients, Limits};
-use super::master_proto::{
-    MasterPipe, MASTER_FLOW_READ, MASTER_FLOW_WRITE, MASTER_LISTEN_FD, MASTER_STATUS_FD,
-};
+use super::master_proto::{MasterFds, MasterPipe};
 use super::multi_service::{MultiService, Turn, Wait};
 use super::options::{mail_version, Environment, Options, WITH_VALUE};
 use crate::global::build;
@@ -28,7 +25,6 @@ use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
-use crate::util::close_on_exec::close_on_exec;
 use crate::util::getopt::Getopt;
 use crate::util::local_time::LocalTime;
 use crate::util::msg::{msg_drain, msg_verbose};
@@ -67,6 +63,7 @@ pub fn multi_server_main<S: MultiService>(
 fn run<S: MultiService>(
     init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> Result<(), String> {
+    let master_fds = MasterFds::look();
     // Rust has SIGPIPE ignored at start-up; SIGXFSZ is left.
     ignore_file_size_signal();
     let mut args = env::args_os();
@@ -113,6 +110,7 @@ fn run<S: MultiService>(
             service,
             &options,
             &params,
+            master_fds,
             open_files,
             service_name,
             generation,
@@ -205,7 +203,8 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
 
 /// Serves one request on stdin, and those that were read with it, for `-S`.
 fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(), String> {
-    // SAFETY: nobody else uses descriptors 0 and 1 from here on.
+    // SAFETY: both are open, as Rust opens /dev/null at start-up for those that
+    // are not; and nothing else in this process uses them from here on.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let mut stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
     let mut client = S::Client::default();
@@ -256,18 +255,13 @@ fn serve_clients<S: MultiService>(
     service: S,
     options: &Options,
     params: &MailParams,
+    master_fds: MasterFds,
     open_files: usize,
     service_name: String,
     generation: u32,
 ) -> Result<(), String> {
-    let listeners = (0..options.socket_count.unwrap_or(1))
-        .map(|index| inherited(MASTER_LISTEN_FD + index as RawFd).map(UnixListener::from))
-        .collect::<Result<Vec<_>, String>>()?;
-    let master = MasterPipe::new(inherited(MASTER_STATUS_FD)?, generation);
-    for fd in [MASTER_FLOW_READ, MASTER_FLOW_WRITE] {
-        // Not used here, and no harm done when it is not there.
-        let _ = close_on_exec(fd);
-    }
+    let (status, listeners) = master_fds.take(options.socket_count.unwrap_or(1))?;
+    let master = MasterPipe::new(status, generation);
     let limits = Limits {
         ipc_timeout: params.ipc_timeout,
         max_idle: params.max_idle,
@@ -287,14 +281,6 @@ fn serve_clients<S: MultiService>(
     clients
         .event_loop(&watchdog)
         .map_err(|err| format!("event_loop: {}", strerror(&err)))
-}
-
-/// A descriptor that master(8) has left open for us.
-fn inherited(fd: RawFd) -> Result<OwnedFd, String> {
-    close_on_exec(fd).map_err(|err| format!("descriptor {fd} from master: {}", strerror(&err)))?;
-    // SAFETY: it is open, as was just found out, and nobody else in this
-    // process knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn ignore_file_size_signal() {

@@ -10,8 +10,10 @@ use super::harness::built_in::BuiltIn;
 use super::harness::daemon::Daemon;
 use super::harness::interposed::Interposed;
 use super::harness::kind::Kind;
+use super::harness::log_text::in_words_of_libc;
 use super::harness::master::{self, Setup};
 use super::harness::need;
+use super::harness::postlogd::Postlogd;
 use super::{ask, connect, connect_to, kind, no_client_is_left, save, warnings, LOOKUP, NOTHING};
 
 const O_CLOEXEC: u32 = 0o2000000;
@@ -174,6 +176,57 @@ fn a_watchdog_needs_three_seconds() {
     };
     assert!(ended.log.iter().any(|line| line.ends_with(text)));
     assert_eq!(ended.status_text(), status);
+}
+
+/// There is one socket too few, and the log gets the number of the other. C
+/// waits for clients there.
+#[test]
+fn with_fewer_sockets_than_it_is_told_of_it_takes_no_descriptor_of_its_own() {
+    if kind() == Kind::C {
+        return;
+    }
+    let setup = Setup::new()
+        .option("-s2")
+        .main_cf("maillog_file = /var/log/mail.log");
+    let directory = setup.prepare().expect("a directory");
+    let postlogd = Postlogd::bind(directory.path(), "postlog");
+    let daemon = setup.start_in(directory).expect("start");
+    let pid = daemon.pid();
+    let ended = daemon.wait().expect("end");
+    assert_eq!(ended.status_text(), "exit 1");
+    let fatal = "fatal: descriptor 7 from master: Bad file descriptor";
+    assert_eq!(ended.log, [format!("postfix/scache: {fatal}")]);
+    let logged = postlogd.receive(pid).text;
+    assert_eq!(logged, format!(" mail postfix/scache[PID]: {fatal}"));
+    assert!(postlogd.is_empty());
+}
+
+#[test]
+fn a_descriptor_that_master_should_have_left_open_is_named() {
+    if kind() == Kind::C {
+        return;
+    }
+    let scache = master::binary();
+    let scache = scache.to_str().expect("a path that is text");
+    for (redirection, reason) in [
+        ("5>&-", "descriptor 5 from master: Bad file descriptor"),
+        ("6<&-", "descriptor 6 from master: Bad file descriptor"),
+        (
+            "6</dev/null",
+            "descriptor 6 from master: Socket operation on non-socket",
+        ),
+        ("6<&5", "descriptor 6 from master: not a listening socket"),
+    ] {
+        let command = format!("exec \"$0\" \"$@\" {redirection}");
+        let daemon = Setup::new()
+            .binary("/bin/sh")
+            .argv(&["-c", &command, scache, "-V", "-l", "-t", "unix"])
+            .start();
+        let ended = daemon.expect("start").wait().expect("end");
+        let reason = in_words_of_libc(reason);
+        assert_eq!(ended.log, [format!("postfix/scache: fatal: {reason}")]);
+        assert_eq!(ended.status_text(), "exit 1");
+    }
 }
 
 #[test]

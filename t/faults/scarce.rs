@@ -105,7 +105,10 @@ fn an_error_that_stays_is_warned_of_again_when_the_statistics_are_due_again() {
 
 #[test]
 fn a_socket_in_trouble_does_not_keep_it_busy() {
-    let daemon = setup().hung_up().start().expect("start");
+    let Some(shim) = Shim::build() else { return };
+    let daemon = shim.under(setup()).start().expect("start");
+    shim.fail_with(libc::EINVAL);
+    let _next = in_line(&daemon);
     assert!(daemon.wait_for_log("accept connection: Invalid argument"));
     let mut asleep = 0;
     wait_until("it sleeps", || {

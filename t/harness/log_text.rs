@@ -8,9 +8,10 @@ pub const SYSLOG_END: &str = if cfg!(target_env = "musl") { "\n" } else { "" };
 /// What is recorded has the words of glibc for an error; the same in the words
 /// of this C library.
 pub fn in_words_of_libc(line: &str) -> String {
-    const RECORDED: [(libc::c_int, &str); 2] = [
+    const RECORDED: [(libc::c_int, &str); 3] = [
         (libc::ETIMEDOUT, "Connection timed out"),
         (libc::ENOMEM, "Cannot allocate memory"),
+        (libc::ENOTSOCK, "Socket operation on non-socket"),
     ];
     let mut text = line.to_string();
     for (error, words) in RECORDED {

@@ -44,7 +44,6 @@ pub struct Setup {
     env_removed: Vec<OsString>,
     nofile: Option<(u64, u64)>,
     sockets: usize,
-    hung_up: bool,
     status_on_a_pipe: bool,
     own_version: bool,
 }
@@ -78,7 +77,6 @@ impl Setup {
             env_removed: Vec::new(),
             nofile: None,
             sockets: 1,
-            hung_up: false,
             status_on_a_pipe: false,
             own_version: false,
         }
@@ -165,13 +163,6 @@ impl Setup {
     /// How many sockets to listen on; the second is called SERVICE.2 and so on.
     pub fn sockets(mut self, count: usize) -> Setup {
         self.sockets = count;
-        self
-    }
-
-    /// Hands over connections whose other end is gone, instead of sockets that
-    /// clients can connect to.
-    pub fn hung_up(mut self) -> Setup {
-        self.hung_up = true;
         self
     }
 
@@ -288,9 +279,6 @@ impl Setup {
 
     fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
         let listen = |number| {
-            if self.hung_up {
-                return UnixStream::pair().map(|(end, _)| OwnedFd::from(end).into());
-            }
             let listener = UnixListener::bind(self.entry.socket_path(directory, number))?;
             listener.set_nonblocking(true)?;
             Ok(listener)
