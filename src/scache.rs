@@ -1,29 +1,28 @@
-//! The service: the four requests, and the statistics.
+//! The service: the four requests, and the statistics. The original's `scache.c`.
 //!
-//! The original answers one request in one call and blocks where the client
-//! has to do something first. Here each request function is cut at those
-//! places, and a [`Client`] remembers where to go on: so no client waits for
-//! another. What is the same: scan, act, print.
+//! The request functions are the original's, one under the other: scan, act,
+//! print. Where one has `.await` the original blocks, and this one lets other
+//! clients have their turn. What requests share, the cache and the statistics, is
+//! never borrowed across an `.await`.
 
-use std::os::fd::AsFd;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-mod hand_over;
-
-use self::hand_over::HandOver;
 use crate::global::mail_params::ScacheParams;
 use crate::global::mail_proto::*;
-use crate::global::scache_multi::ScacheMulti;
-use crate::master::multi_service::{MultiService, Turn, Wait};
+use crate::global::scache_multi::{ScacheMulti, Session};
+use crate::master::event_loop::MultiService;
 use crate::msg_warn_client;
 use crate::scache_stats::Statistics;
 use crate::util::attr_print::{attr_print, SendAttr};
-use crate::util::attr_scan::{AttrFlag, AttrScan, RecvAttr};
+use crate::util::attr_scan::{attr_scan, AttrFlag, RecvAttr};
 use crate::util::open_limit::is_out_of_fds;
 use crate::util::printable::printable;
-use crate::util::stream::{is_temporary, Stream};
+use crate::util::stream::{is_temporary, NoInput, Stream};
 use crate::util::strerror::strerror;
 use crate::util::unix_recv_fd::unix_recv_fd;
+use crate::util::unix_send_fd::unix_send_fd;
 
 /// The service with its cache and its statistics.
 #[derive(Debug)]
@@ -31,55 +30,37 @@ pub struct Scache {
     params: ScacheParams,
     /// Whether clients expect the protocol to be announced.
     announce: bool,
-    cache: ScacheMulti,
-    /// How many sessions are on their way to a client.
-    handed: usize,
-    stats: Statistics,
-    stats_deadline: Instant,
+    cache: RefCell<ScacheMulti>,
+    /// Number of sessions that are on their way to a client.
+    on_their_way: Cell<usize>,
+    /// Number of descriptors that there may be for sessions.
+    fds_most: Cell<usize>,
+    stats: RefCell<Statistics>,
+    stats_deadline: Cell<Instant>,
 }
 
-/// Where the service stands with one client.
+/// The strings of a client's request, kept for the next one. The original's
+/// `scache_request` and its like, of which there is one for all clients.
 #[derive(Debug, Default)]
 pub struct Client {
-    state: State,
-    scan: AttrScan,
+    request: Vec<u8>,
+    strings: Strings,
 }
 
-/// What comes next from or to a client.
 #[derive(Debug, Default)]
-enum State {
-    /// The name of a request.
-    #[default]
-    Request,
-    /// The attribute list of this request.
-    Params(Request),
-    /// save_endp: the descriptor.
-    Descriptor,
-    /// find_*: the client's word that it waits for the session.
-    Ready(HandOver),
-    /// find_*: the session, to the client.
-    Send(HandOver),
-    /// find_*: the client's word that it has the session.
-    Taken(HandOver),
+struct Strings {
+    dest_label: Vec<u8>,
+    dest_prop: Vec<u8>,
+    endp_label: Vec<u8>,
+    endp_prop: Vec<u8>,
+    dummy: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Request {
-    SaveEndp,
-    FindEndp,
-    SaveDest,
-    FindDest,
-}
-
-/// What a step comes to: another state, or the same one until the client has
-/// done something.
-type Step = Result<State, (State, Wait)>;
-
-/// How many sessions and bindings are ended before clients are served again.
+/// Number of sessions and bindings that are ended before clients are served again.
 const EXPIRE_MOST: usize = 100;
 
-/// So many descriptors are kept free: for a client to be let in, a session to
-/// be received, and the system's log to be connected to again.
+/// Number of descriptors that are kept free: for a client to be accepted, a session
+/// to be received, and the system's log to be connected to again.
 const FREE_FDS: usize = 4;
 
 /// Why a hand-over failed when the system reported nothing: the original's
@@ -90,217 +71,192 @@ impl Scache {
     /// A service with an empty cache.
     pub fn new(params: ScacheParams, announce: bool, now: Instant) -> Scache {
         Scache {
-            stats_deadline: now + params.status_update_time,
-            cache: ScacheMulti::new(&params.farewell, params.endpoint_limit),
+            stats_deadline: Cell::new(now + params.status_update_time),
+            cache: RefCell::new(ScacheMulti::new(&params.farewell, params.endpoint_limit)),
             params,
             announce,
-            handed: 0,
-            stats: Statistics::new(),
+            on_their_way: Cell::new(0),
+            fds_most: Cell::new(usize::MAX),
+            stats: RefCell::new(Statistics::new()),
         }
     }
 
-    /// Does one step of what a client asks for. The original's
-    /// `scache_service()`.
-    fn scache_service(
-        &mut self,
-        state: State,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-        turn: Turn,
-    ) -> Step {
-        let next = match state {
-            State::Request => self.scache_request(scan, stream),
-            State::Params(Request::SaveEndp) => self.scache_save_endp_service(scan, stream),
-            State::Params(Request::FindEndp) => self.scache_find_endp_service(scan, stream, turn),
-            State::Params(Request::SaveDest) => self.scache_save_dest_service(scan, stream, turn),
-            State::Params(Request::FindDest) => self.scache_find_dest_service(scan, stream, turn),
-            State::Descriptor => self.receive_session(scan, stream, turn),
-            State::Ready(hand_over) => return self.await_ready(hand_over, scan, stream),
-            State::Send(hand_over) => return self.send_session(hand_over, stream),
-            State::Taken(hand_over) => return self.await_taken(hand_over, scan, stream),
-        };
-        next.ok_or((state, Wait::Input))
-    }
-
-    fn scache_request(&mut self, scan: &mut AttrScan, stream: &mut Stream) -> Option<State> {
-        let wanted = [RecvAttr::Str(MAIL_ATTR_REQ)];
-        if scan.attr_scan(stream, &wanted, AttrFlag::StrictMore)? != 1 {
-            return Some(State::Request);
-        }
-        let request = scan.str(stream, 0);
-        for (name, known) in [
-            (SCACHE_REQ_SAVE_ENDP, Request::SaveEndp),
-            (SCACHE_REQ_FIND_ENDP, Request::FindEndp),
-            (SCACHE_REQ_SAVE_DEST, Request::SaveDest),
-            (SCACHE_REQ_FIND_DEST, Request::FindDest),
-        ] {
-            if request == name.as_bytes() {
-                return Some(State::Params(known));
-            }
-        }
-        msg_warn_client!("unrecognized request: \"{}\", ignored", printable(request));
-        attr_print(stream, &[status(SCACHE_STAT_BAD)]);
-        Some(State::Request)
-    }
-
-    fn scache_save_endp_service(
-        &mut self,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-    ) -> Option<State> {
-        let wanted = [
-            RecvAttr::Int(MAIL_ATTR_TTL),
-            RecvAttr::Str(MAIL_ATTR_LABEL),
-            RecvAttr::Str(MAIL_ATTR_PROP),
+    /// Takes a session into the cache. The original's `scache_save_endp_service()`.
+    async fn scache_save_endp_service(&self, stream: &Stream, strings: &mut Strings) {
+        let mut ttl = 0;
+        let wanted = &mut [
+            RecvAttr::Int(MAIL_ATTR_TTL, &mut ttl),
+            RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.endp_label),
+            RecvAttr::Str(MAIL_ATTR_PROP, &mut strings.endp_prop),
         ];
-        if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 3 || scan.int(0) <= 0 {
+        if attr_scan(stream, AttrFlag::Strict, wanted).await != 3 || ttl <= 0 {
             msg_warn_client!("scache_save_endp_service: bad or missing request parameter");
-            attr_print(stream, &[status(SCACHE_STAT_BAD)]);
-            return Some(State::Request);
+            return attr_print(stream, &[status(SCACHE_STAT_BAD)]);
         }
         attr_print(stream, &[SendAttr::Str(MAIL_ATTR_DUMMY, b"")]);
-        Some(State::Descriptor)
-    }
-
-    /// The rest of save_endp.
-    fn receive_session(
-        &mut self,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-        turn: Turn,
-    ) -> Option<State> {
-        if let Some(reason) = stream.error().map(strerror) {
-            return Some(self.receive_failed(stream, &reason));
-        }
-        if !stream.take_readable() {
-            return None;
-        }
-        if turn.free_fds <= FREE_FDS {
-            self.make_room();
-        }
-        let reason = match unix_recv_fd(stream.as_fd()) {
-            Ok(Some(fd)) => {
-                let (label, prop) = (scan.str(stream, 1), scan.str(stream, 2));
-                let ttl = self.ttl(scan);
-                self.cache.save_endp(ttl, label, prop, fd, turn.now);
-                self.stats.note_endp(self.cache.size());
+        stream.fflush().await;
+        match self.receive_session(stream).await {
+            Err(reason) => {
+                msg_warn_client!(
+                    "scache_save_endp_service: unable to receive file descriptor: {reason}"
+                );
+                attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
+            }
+            Ok(fd) => {
+                let (ttl, now) = (self.limit_ttl(ttl), Instant::now());
+                let mut cache = self.cache.borrow_mut();
+                cache.save_endp(ttl, &strings.endp_label, &strings.endp_prop, fd, now);
+                self.stats.borrow_mut().note_endp(cache.size());
                 attr_print(stream, &[status(SCACHE_STAT_OK)]);
-                return Some(State::Request);
             }
-            Ok(None) => NO_ERROR.to_string(),
-            Err(err) if is_temporary(&err) => return None,
-            Err(err) => {
-                if is_out_of_fds(&err) {
-                    self.make_room();
-                }
-                strerror(&err)
-            }
-        };
-        Some(self.receive_failed(stream, &reason))
-    }
-
-    fn receive_failed(&mut self, stream: &mut Stream, reason: &str) -> State {
-        msg_warn_client!("scache_save_endp_service: unable to receive file descriptor: {reason}");
-        attr_print(stream, &[status(SCACHE_STAT_FAIL)]);
-        State::Request
-    }
-
-    fn scache_find_endp_service(
-        &mut self,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-        turn: Turn,
-    ) -> Option<State> {
-        if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
-            msg_warn_client!("scache_find_endp_service: bad or missing request parameter");
-            attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b"")]);
-            return Some(State::Request);
         }
-        let Some(session) = self.cache.find_endp(scan.str(stream, 0), turn.now) else {
-            attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b"")]);
-            self.stats.endp_miss += 1;
-            return Some(State::Request);
+    }
+
+    /// Hands out the session of an endpoint. The original's
+    /// `scache_find_endp_service()`.
+    async fn scache_find_endp_service(&self, stream: &Stream, strings: &mut Strings) {
+        let wanted = &mut [RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.endp_label)];
+        if attr_scan(stream, AttrFlag::Strict, wanted).await != 1 {
+            msg_warn_client!("scache_find_endp_service: bad or missing request parameter");
+            return attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b"")]);
+        }
+        let (label, now) = (&strings.endp_label, Instant::now());
+        let found = self.cache.borrow_mut().find_endp(label, now);
+        let Some(session) = found else {
+            self.stats.borrow_mut().endp_miss += 1;
+            return attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b"")]);
         };
         attr_print(stream, &[status(SCACHE_STAT_OK), prop(session.prop())]);
-        self.stats.endp_hits += 1;
-        self.handed += 1;
-        Some(State::Ready(HandOver {
-            session,
-            service: "scache_find_endp_service",
-        }))
+        self.stats.borrow_mut().endp_hits += 1;
+        self.hand_over("scache_find_endp_service", session, stream, strings)
+            .await;
     }
 
-    fn scache_save_dest_service(
-        &mut self,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-        turn: Turn,
-    ) -> Option<State> {
-        let wanted = [
-            RecvAttr::Int(MAIL_ATTR_TTL),
-            RecvAttr::Str(MAIL_ATTR_LABEL),
-            RecvAttr::Str(MAIL_ATTR_PROP),
-            RecvAttr::Str(MAIL_ATTR_LABEL),
+    /// Binds a destination to an endpoint. The original's
+    /// `scache_save_dest_service()`.
+    async fn scache_save_dest_service(&self, stream: &Stream, strings: &mut Strings) {
+        let mut ttl = 0;
+        let wanted = &mut [
+            RecvAttr::Int(MAIL_ATTR_TTL, &mut ttl),
+            RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.dest_label),
+            RecvAttr::Str(MAIL_ATTR_PROP, &mut strings.dest_prop),
+            RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.endp_label),
         ];
-        if scan.attr_scan(stream, &wanted, AttrFlag::Strict)? != 4 || scan.int(0) <= 0 {
+        if attr_scan(stream, AttrFlag::Strict, wanted).await != 4 || ttl <= 0 {
             msg_warn_client!("scache_save_dest_service: bad or missing request parameter");
-            attr_print(stream, &[status(SCACHE_STAT_BAD)]);
-            return Some(State::Request);
+            return attr_print(stream, &[status(SCACHE_STAT_BAD)]);
         }
-        let [dest_label, dest_prop, endp_label] = [1, 2, 3].map(|index| scan.str(stream, index));
-        let ttl = self.ttl(scan);
-        self.cache
-            .save_dest(ttl, dest_label, dest_prop, endp_label, turn.now);
-        self.stats.note_dest(self.cache.size());
+        let Strings {
+            dest_label,
+            dest_prop,
+            endp_label,
+            ..
+        } = strings;
+        let (ttl, now) = (self.limit_ttl(ttl), Instant::now());
+        let mut cache = self.cache.borrow_mut();
+        cache.save_dest(ttl, dest_label, dest_prop, endp_label, now);
+        self.stats.borrow_mut().note_dest(cache.size());
         attr_print(stream, &[status(SCACHE_STAT_OK)]);
-        Some(State::Request)
     }
 
-    fn scache_find_dest_service(
-        &mut self,
-        scan: &mut AttrScan,
-        stream: &mut Stream,
-        turn: Turn,
-    ) -> Option<State> {
-        if scan.attr_scan(stream, &[RecvAttr::Str(MAIL_ATTR_LABEL)], AttrFlag::Strict)? != 1 {
+    /// Hands out a session of a destination. The original's
+    /// `scache_find_dest_service()`.
+    async fn scache_find_dest_service(&self, stream: &Stream, strings: &mut Strings) {
+        let wanted = &mut [RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.dest_label)];
+        if attr_scan(stream, AttrFlag::Strict, wanted).await != 1 {
             msg_warn_client!("scache_find_dest_service: bad or missing request parameter");
-            attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b""), prop(b"")]);
-            return Some(State::Request);
+            return attr_print(stream, &[status(SCACHE_STAT_BAD), prop(b""), prop(b"")]);
         }
-        let found = self.cache.find_dest(scan.str(stream, 0), turn.now);
-        let Some((session, dest_prop)) = found else {
-            attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b""), prop(b"")]);
-            self.stats.dest_miss += 1;
-            return Some(State::Request);
+        let (label, now) = (&strings.dest_label, Instant::now());
+        let found = {
+            let mut cache = self.cache.borrow_mut();
+            let found = cache.find_dest(label, now);
+            found.map(|(session, dest_prop)| {
+                dest_prop.clone_into(&mut strings.dest_prop);
+                session
+            })
         };
-        attr_print(
-            stream,
-            &[
-                status(SCACHE_STAT_OK),
-                prop(dest_prop),
-                prop(session.prop()),
-            ],
-        );
-        self.stats.dest_hits += 1;
-        self.handed += 1;
-        Some(State::Ready(HandOver {
-            session,
-            service: "scache_find_dest_service",
-        }))
+        let Some(session) = found else {
+            self.stats.borrow_mut().dest_miss += 1;
+            return attr_print(stream, &[status(SCACHE_STAT_FAIL), prop(b""), prop(b"")]);
+        };
+        let (dest_prop, endp_prop) = (prop(&strings.dest_prop), prop(session.prop()));
+        attr_print(stream, &[status(SCACHE_STAT_OK), dest_prop, endp_prop]);
+        self.stats.borrow_mut().dest_hits += 1;
+        self.hand_over("scache_find_dest_service", session, stream, strings)
+            .await;
     }
 
-    /// The time to live that a client asked for, within the limit.
-    fn ttl(&mut self, scan: &AttrScan) -> Duration {
-        let asked = Duration::from_secs(u64::try_from(scan.int(0)).unwrap_or(0));
+    /// Takes a session from a client. Where there is no descriptor left for it, the
+    /// session that is nearest to its end makes room. Fails with the reason.
+    async fn receive_session(&self, stream: &Stream) -> Result<OwnedFd, String> {
+        if let Some(err) = stream.error() {
+            return Err(strerror(&err));
+        }
+        loop {
+            stream.readable().await.map_err(reason_of)?;
+            if self.descriptors() + FREE_FDS >= self.fds_most.get() {
+                self.evict();
+            }
+            match unix_recv_fd(stream.as_fd()) {
+                Ok(fd) => return fd.ok_or_else(|| NO_ERROR.into()),
+                Err(err) if is_temporary(&err) => {}
+                Err(err) => {
+                    if is_out_of_fds(&err) {
+                        self.evict();
+                    }
+                    return Err(strerror(&err));
+                }
+            }
+        }
+    }
+
+    /// The rest of find_endp and find_dest (`myname`): a handshake, the session,
+    /// another handshake. A session that the client does not have goes back to its
+    /// place, where the original closes it.
+    async fn hand_over(
+        &self,
+        myname: &str,
+        session: Session,
+        stream: &Stream,
+        strings: &mut Strings,
+    ) {
+        self.on_their_way.set(self.on_their_way.get() + 1);
+        stream.fflush().await;
+        let mut may_have_it = false;
+        let mut result = scan_dummy(stream, strings).await;
+        if result.is_ok() {
+            result = send_session(stream, &session).await;
+            may_have_it = result.is_ok();
+        }
+        if result.is_ok() {
+            result = scan_dummy(stream, strings).await;
+        }
+        self.on_their_way.set(self.on_their_way.get() - 1);
+        if let Err(reason) = result {
+            msg_warn_client!("{myname}: cannot send file descriptor: {reason}");
+            if !may_have_it || has_left_unread(stream) {
+                self.cache.borrow_mut().give_back(session);
+                return;
+            }
+        }
+        self.cache.borrow_mut().give_away(session);
+    }
+
+    /// The time to live that a client asked for, in seconds, within the limit.
+    fn limit_ttl(&self, ttl: i32) -> Duration {
+        let asked = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
         if asked > self.params.ttl_limit {
-            self.stats.note_long_ttl(asked);
+            self.stats.borrow_mut().note_long_ttl(asked);
         }
         asked.min(self.params.ttl_limit)
     }
 
-    fn log_cache_stats(&mut self) {
-        let mut stats = std::mem::replace(&mut self.stats, Statistics::new());
-        stats.dead = self.cache.take_dead_count();
+    /// Logs the statistics, and begins new ones. The original's
+    /// `scache_status_dump()`.
+    fn scache_status_dump(&self) {
+        let mut stats = self.stats.replace(Statistics::new());
+        stats.dead = self.cache.borrow_mut().take_dead_count();
         stats.log(self.params.ttl_limit);
     }
 }
@@ -309,95 +265,55 @@ impl MultiService for Scache {
     type Client = Client;
 
     /// Announces the protocol. The original's `scache_post_accept()`.
-    fn connected(&mut self, stream: &mut Stream) {
+    async fn post_accept(&self, stream: &Stream) {
         if self.announce {
-            attr_print(
-                stream,
-                &[SendAttr::Str(
-                    MAIL_ATTR_PROTO,
-                    MAIL_ATTR_PROTO_SCACHE.as_bytes(),
-                )],
-            );
-            stream.fflush();
+            let protocol = MAIL_ATTR_PROTO_SCACHE.as_bytes();
+            attr_print(stream, &[SendAttr::Str(MAIL_ATTR_PROTO, protocol)]);
+            stream.fflush().await;
         }
     }
 
-    fn service(&mut self, client: &mut Client, stream: &mut Stream, turn: Turn) -> Wait {
+    /// Answers requests for as long as there is input that was read. The original's
+    /// `scache_service()`.
+    async fn service(&self, stream: &Stream, client: &mut Client) {
+        let Client { request, strings } = client;
         loop {
-            // The last word of a request and the next request are one piece.
-            let is_last_word = matches!(client.state, State::Taken(_));
-            let state = std::mem::take(&mut client.state);
-            match self.scache_service(state, &mut client.scan, stream, turn) {
-                Ok(state) => client.state = state,
-                Err((State::Request, _)) if !client.scan.is_begun() => return Wait::Request,
-                Err((state, wait)) => {
-                    client.state = state;
-                    return wait;
+            let wanted = &mut [RecvAttr::Str(MAIL_ATTR_REQ, request)];
+            if attr_scan(stream, AttrFlag::StrictMore, wanted).await == 1 {
+                if request == SCACHE_REQ_SAVE_ENDP.as_bytes() {
+                    self.scache_save_endp_service(stream, strings).await;
+                } else if request == SCACHE_REQ_FIND_ENDP.as_bytes() {
+                    self.scache_find_endp_service(stream, strings).await;
+                } else if request == SCACHE_REQ_SAVE_DEST.as_bytes() {
+                    self.scache_save_dest_service(stream, strings).await;
+                } else if request == SCACHE_REQ_FIND_DEST.as_bytes() {
+                    self.scache_find_dest_service(stream, strings).await;
+                } else {
+                    let request = printable(request);
+                    msg_warn_client!("unrecognized request: \"{request}\", ignored");
+                    attr_print(stream, &[status(SCACHE_STAT_BAD)]);
                 }
             }
-            stream.fflush();
-            if !matches!(client.state, State::Descriptor) {
-                client.scan.reset();
-                stream.forget_strings();
+            stream.fflush().await;
+            stream.end_list();
+            if !stream.has_unread() {
+                return;
             }
-            if !matches!(client.state, State::Params(_)) {
-                stream.end_list();
-            }
-            let is_done = matches!(client.state, State::Request);
-            if stream.has_unwritten() {
-                return Wait::Output;
-            }
-            if is_done && !stream.has_unread() {
-                return Wait::Request;
-            }
-            if is_done && !is_last_word {
-                return Wait::Nothing;
-            }
-        }
-    }
-
-    fn timeout(&mut self, client: &mut Client, stream: &mut Stream, turn: Turn) -> Wait {
-        let timed_out = std::io::Error::from_raw_os_error(libc::ETIMEDOUT);
-        match std::mem::take(&mut client.state) {
-            State::Descriptor => {
-                client.state = self.receive_failed(stream, &strerror(&timed_out));
-                client.scan.reset();
-                stream.forget_strings();
-                stream.end_list();
-                stream.fflush();
-                return match stream.has_unwritten() {
-                    true => Wait::Output,
-                    false => Wait::Request,
-                };
-            }
-            State::Send(hand_over) => {
-                client.state = self.send_failed(hand_over, strerror(&timed_out));
-            }
-            state => client.state = state,
-        }
-        stream.time_out();
-        self.service(client, stream, turn)
-    }
-
-    fn disconnected(&mut self, client: Client) {
-        match client.state {
-            State::Ready(hand_over) | State::Send(hand_over) => {
-                self.send_failed(hand_over, NO_ERROR.to_string());
-            }
-            State::Taken(hand_over) => {
-                self.give_away(hand_over);
-            }
-            _ => {}
+            stream.turn().await;
         }
     }
 
     fn descriptors(&self) -> usize {
-        self.cache.size().sess_count + self.handed
+        self.cache.borrow().size().sess_count + self.on_their_way.get()
     }
 
-    fn make_room(&mut self) -> bool {
-        let dropped = self.cache.drop_nearest_session();
-        self.stats.early_ends += u64::from(dropped);
+    fn limit_descriptors(&self, most: usize) {
+        self.fds_most.set(most);
+    }
+
+    fn evict(&self) -> bool {
+        let dropped = self.cache.borrow_mut().drop_nearest_session();
+        self.stats.borrow_mut().early_ends += u64::from(dropped);
         dropped
     }
 
@@ -406,27 +322,63 @@ impl MultiService for Scache {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.cache
-            .next_deadline()
-            .into_iter()
-            .chain([self.stats_deadline])
-            .min()
+        let cache = self.cache.borrow().next_deadline();
+        cache.into_iter().chain([self.stats_deadline.get()]).min()
     }
 
-    fn timers(&mut self, now: Instant) {
-        self.cache.expire(now, EXPIRE_MOST);
-        if self.stats_deadline <= now {
-            self.log_cache_stats();
-            self.stats_deadline = now + self.params.status_update_time;
+    /// Expiry, and the original's `scache_status_update()`.
+    fn timers(&self, now: Instant) {
+        self.cache.borrow_mut().expire(now, EXPIRE_MOST);
+        if self.stats_deadline.get() <= now {
+            self.scache_status_dump();
+            self.stats_deadline
+                .set(now + self.params.status_update_time);
         }
     }
 
-    /// Logs the statistics, as the original's `scache_status_dump()`, and closes
-    /// the sessions.
-    fn exit(&mut self) {
-        self.log_cache_stats();
-        self.cache.close_all();
+    /// Logs the last statistics and closes the sessions.
+    fn exit(&self) {
+        self.scache_status_dump();
+        self.cache.borrow_mut().close_all();
     }
+}
+
+/// Scans an empty list, the client's part of a handshake. Fails with the reason.
+async fn scan_dummy(stream: &Stream, strings: &mut Strings) -> Result<(), String> {
+    let wanted = &mut [RecvAttr::Str(MAIL_ATTR_DUMMY, &mut strings.dummy)];
+    match attr_scan(stream, AttrFlag::Strict, wanted).await {
+        1 => Ok(()),
+        _ => Err(stream.error().map_or(NO_ERROR.into(), |err| strerror(&err))),
+    }
+}
+
+/// Sends a session when the client can take it. Fails with the reason.
+async fn send_session(stream: &Stream, session: &Session) -> Result<(), String> {
+    loop {
+        match unix_send_fd(stream.as_fd(), session.as_fd()) {
+            Ok(()) => return Ok(()),
+            Err(err) if is_temporary(&err) => {}
+            Err(err) => return Err(strerror(&err)),
+        }
+        if let Err(why) = stream.writable().await {
+            stream.end_in_vain(why);
+            return Err(reason_of(why));
+        }
+    }
+}
+
+/// Why a descriptor could not be waited for.
+fn reason_of(why: NoInput) -> String {
+    match why {
+        NoInput::Timeout => strerror(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+        NoInput::Eof | NoInput::TooLong => NO_ERROR.into(),
+    }
+}
+
+/// Whether the client has gone without having read all that was sent to it.
+fn has_left_unread(stream: &Stream) -> bool {
+    let errno = stream.error().and_then(|err| err.raw_os_error());
+    errno == Some(libc::ECONNRESET)
 }
 
 fn status(code: u32) -> SendAttr<'static> {
@@ -435,47 +387,4 @@ fn status(code: u32) -> SendAttr<'static> {
 
 fn prop(text: &[u8]) -> SendAttr<'_> {
     SendAttr::Str(MAIL_ATTR_PROP, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::util::unix_send_fd::unix_send_fd;
-    use std::io::Write;
-    use std::os::unix::net::UnixStream;
-
-    /// Saves a session when so many descriptors are free; how many are cached
-    /// then.
-    fn save_with(service: &mut Scache, free_fds: usize) -> usize {
-        let (mut peer, socket) = UnixStream::pair().unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let mut stream = Stream::new(socket.into(), "test socket".into());
-        let mut client = Client::default();
-        let now = Instant::now();
-        peer.write_all(b"request\0save_endp\0ttl\x00100\0label\0e\0property\0p\0\0")
-            .unwrap();
-        stream.set_readable();
-        let wait = service.service(&mut client, &mut stream, Turn { now, free_fds });
-        assert_eq!(wait, Wait::Input);
-        unix_send_fd(peer.as_fd(), peer.as_fd()).unwrap();
-        stream.set_readable();
-        let wait = service.service(&mut client, &mut stream, Turn { now, free_fds });
-        assert_eq!(wait, Wait::Request);
-        service.descriptors()
-    }
-
-    #[test]
-    fn a_session_is_given_up_for_another_when_no_more_than_the_spare_ones_are_free() {
-        let params = ScacheParams {
-            ttl_limit: Duration::from_secs(1000),
-            status_update_time: Duration::from_secs(1000),
-            farewell: Vec::new(),
-            endpoint_limit: 0,
-        };
-        let mut service = Scache::new(params, false, Instant::now());
-        assert_eq!(save_with(&mut service, FREE_FDS + 1), 1);
-        assert_eq!(save_with(&mut service, FREE_FDS + 1), 2);
-        assert_eq!(save_with(&mut service, FREE_FDS), 2);
-        assert_eq!(service.stats.early_ends, 1);
-    }
 }

@@ -1,5 +1,6 @@
 //! `master_proto`: what master(8) hands to its children, and what they tell it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::size_of_val;
@@ -137,7 +138,8 @@ pub struct MasterPipe {
     pipe: File,
     generation: u32,
     /// What master(8) was told last.
-    told: Option<MasterStatus>,
+    told: Cell<Option<MasterStatus>>,
+    is_gone: Cell<bool>,
 }
 
 impl MasterPipe {
@@ -146,28 +148,34 @@ impl MasterPipe {
         MasterPipe {
             pipe: File::from(pipe),
             generation,
-            told: None,
+            told: Cell::new(None),
+            is_gone: Cell::new(false),
         }
     }
 
     /// Tells master(8) what this process is doing: pid, generation and status
     /// as three native words. After the first pair master has seen that the
     /// process was of use, and with a process limit of 1 nothing else depends
-    /// on it, so the rest is only logged. Fails when master is gone. The
-    /// original's `master_notify()`.
-    pub fn master_notify(&mut self, status: MasterStatus) -> io::Result<()> {
+    /// on it, so the rest is only logged. The original's `master_notify()`; that
+    /// it failed shows in [`MasterPipe::is_gone`].
+    pub fn master_notify(&self, status: MasterStatus) {
         if msg_verbose() > 0 {
             msg_info!("master_notify: status {}", status as u32);
         }
-        match (self.told, status) {
+        match (self.told.get(), status) {
             (None, MasterStatus::Taken) => {}
             (Some(MasterStatus::Taken), MasterStatus::Available) => {}
-            _ => return Ok(()),
+            _ => return,
         }
-        self.told = Some(status);
+        self.told.set(Some(status));
         let words = [std::process::id(), self.generation, status as u32];
-        self.pipe
-            .write_all(words.map(u32::to_ne_bytes).as_flattened())
+        let told = (&self.pipe).write_all(words.map(u32::to_ne_bytes).as_flattened());
+        self.is_gone.set(told.is_err());
+    }
+
+    /// Whether master(8) was found to be gone.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone.get()
     }
 }
 

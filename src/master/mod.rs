@@ -1,10 +1,6 @@
-//! What every child of master(8) does: start up, serve clients, end.
+//! What every child of master(8) does.
 
-pub mod clients;
-mod descriptors;
-mod door;
+pub mod event_loop;
 pub mod master_proto;
 pub mod multi_server;
-pub mod multi_service;
 pub mod options;
-mod tag;

@@ -14,11 +14,10 @@ use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::PathBuf;
 use std::process::{exit, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::clients::{Clients, Limits};
+use super::event_loop::{EventLoop, Limits, MultiService};
 use super::master_proto::{MasterFds, MasterPipe};
-use super::multi_service::{MultiService, Turn, Wait};
 use super::options::{mail_version, Environment, Options, WITH_VALUE};
 use crate::global::build;
 use crate::global::mail_conf::MailConf;
@@ -31,8 +30,9 @@ use crate::util::msg::{msg_drain, msg_verbose};
 use crate::util::open_limit::open_limit;
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::printable::printable;
-use crate::util::stream::{NoInput, Stream};
+use crate::util::stream::Stream;
 use crate::util::strerror::strerror;
+use crate::util::wait::{run as run_task, Task, Wait};
 use crate::util::watchdog::Watchdog;
 use crate::{msg_fatal, msg_info, msg_panic, msg_warn};
 
@@ -202,44 +202,35 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
 }
 
 /// Serves one request on stdin, and those that were read with it, for `-S`.
-fn serve_stdio<S: MultiService>(mut service: S, params: &MailParams) -> Result<(), String> {
+fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), String> {
     // SAFETY: both are open, as Rust opens /dev/null at start-up for those that
     // are not; and nothing else in this process uses them from here on.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    let mut stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
+    let stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
     let mut client = S::Client::default();
-    let mut wait = Wait::Input;
-    while wait != Wait::Request && stream.ended() != Some(NoInput::Timeout) {
-        let is_ready = wait_for_stdio(&mut stream, wait, params.ipc_timeout)?;
-        if is_ready && stream.has_unwritten() {
-            continue;
-        }
-        let turn = Turn {
-            now: Instant::now(),
-            free_fds: usize::MAX,
-        };
-        wait = match is_ready {
-            true => service.service(&mut client, &mut stream, turn),
-            false => service.timeout(&mut client, &mut stream, turn),
-        };
+    let mut task: Task = Box::pin(service.service(&stream, &mut client));
+    while !run_task(&mut task) {
+        wait_for_stdio(&stream, params.ipc_timeout)?;
     }
+    drop(task);
     service.exit();
     Ok(())
 }
 
-/// Waits until the client has done its part; false when it took too long.
-fn wait_for_stdio(stream: &mut Stream, wait: Wait, timeout: Duration) -> Result<bool, String> {
-    if wait == Wait::Nothing {
-        return Ok(true);
-    }
+/// Waits until what the request waits for has come, or it takes too long.
+fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     msg_drain();
-    if wait == Wait::Output {
-        let is_ready = write_wait(stream.output(), timeout);
-        stream.fflush();
-        return is_ready.map_err(|err| format!("write_wait: {}", strerror(&err)));
+    let is_ready = match stream.wait() {
+        Wait::Turn => Ok(true),
+        Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout)
+            .map_err(|err| format!("read_wait: {}", strerror(&err))),
+        Wait::Output => write_wait(stream.output(), timeout)
+            .map_err(|err| format!("write_wait: {}", strerror(&err))),
+    };
+    if !is_ready? {
+        stream.time_out();
     }
-    stream.set_readable();
-    read_wait(stream.as_fd(), timeout).map_err(|err| format!("read_wait: {}", strerror(&err)))
+    Ok(())
 }
 
 /// How many descriptors there can be. Few are worth a warning.
@@ -268,7 +259,7 @@ fn serve_clients<S: MultiService>(
         open_files,
     };
     let path = format!("{service_name} socket");
-    let clients = Clients::new(service, limits, path, master, listeners)
+    let event_loop = EventLoop::new(&service, limits, &path, &master, listeners)
         .map_err(|err| format!("event_init: {}", strerror(&err)))?;
     let seconds = params.daemon_timeout.as_secs();
     if seconds < MIN_DAEMON_TIMEOUT {
@@ -278,7 +269,7 @@ fn serve_clients<S: MultiService>(
     }
     let watchdog = Watchdog::new(params.daemon_timeout)
         .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
-    clients
+    event_loop
         .event_loop(&watchdog)
         .map_err(|err| format!("event_loop: {}", strerror(&err)))
 }

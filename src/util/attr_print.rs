@@ -19,7 +19,7 @@ pub enum SendAttr<'a> {
 }
 
 /// Prints a list and its terminator. The original's `attr_print()`.
-pub fn attr_print(stream: &mut Stream, attrs: &[SendAttr<'_>]) {
+pub fn attr_print(stream: &Stream, attrs: &[SendAttr<'_>]) {
     for attr in attrs {
         match *attr {
             SendAttr::Int(name, value) => {
@@ -32,7 +32,7 @@ pub fn attr_print(stream: &mut Stream, attrs: &[SendAttr<'_>]) {
     stream.put_string(b"");
 }
 
-fn print_one(stream: &mut Stream, name: &str, value: &[u8]) {
+fn print_one(stream: &Stream, name: &str, value: &[u8]) {
     stream.put_string(name.as_bytes());
     stream.put_string(value);
     if msg_verbose() > 0 {

@@ -1,26 +1,22 @@
-//! `attr_scan`: attribute lists, read.
+//! `attr_scan`: attribute lists, read. The original's `attr_scan0`.
 //!
-//! The original reads one list in one call and blocks where bytes are missing.
-//! Here a list that is not all there is put aside in an [`AttrScan`], and the
-//! same call goes on where it stopped. Bad input logs a warning and ends the
-//! scan with the number of attributes so far, or with -1 when the list broke
-//! off or a number was malformed.
-
-use std::ops::Range;
+//! Bad input logs a warning and ends the scan with the number of attributes so
+//! far, or with -1 when the list broke off or a number was malformed.
 
 use super::msg::msg_verbose;
 use super::printable::printable;
-use super::stream::{Input, NoInput, Stream};
+use super::stream::{NoInput, Stream};
 use super::strtol::skip_space;
 use crate::{msg_info, msg_warn_client};
 
-/// One attribute to expect. The original's `RECV_ATTR_INT` and `RECV_ATTR_STR`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvAttr {
+/// One attribute to expect, and where its value goes. The original's
+/// `RECV_ATTR_INT` and `RECV_ATTR_STR`.
+#[derive(Debug)]
+pub enum RecvAttr<'a> {
     /// A number of this name.
-    Int(&'static str),
+    Int(&'static str, &'a mut i32),
     /// A string of this name.
-    Str(&'static str),
+    Str(&'static str, &'a mut Vec<u8>),
 }
 
 /// What ends a list.
@@ -37,187 +33,123 @@ pub enum AttrFlag {
 /// What the list terminator is called in messages.
 const LIST_TERMINATOR: &str = "(list terminator)";
 
-/// Where the scan of a list stands.
-#[derive(Debug, Default)]
-pub struct AttrScan {
-    stage: Stage,
-    values: Vec<Value>,
+/// The list has broken off, or a number in it is malformed: a warning has said so.
+struct Broken;
+
+/// Scans a list. Returns how many attributes were as expected, or -1. The
+/// original's `attr_scan0()`.
+pub async fn attr_scan(stream: &Stream, flag: AttrFlag, wanted: &mut [RecvAttr<'_>]) -> i32 {
+    if !stream.peek().await {
+        return 0;
+    }
+    let wanted_count = wanted.len() as i32;
+    let mut text = stream.take_text_buf();
+    let count = attr_vscan0(stream, flag, wanted, &mut text).await;
+    stream.keep_text_buf(text);
+    if flag == AttrFlag::Strict || count != wanted_count {
+        stream.end_list();
+    }
+    count
 }
 
-#[derive(Clone, Debug)]
-enum Value {
-    Int(i32),
-    Str(Range<usize>),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Peek,
-    Wanted,
-    Name,
-    Value,
-}
-
-impl AttrScan {
-    /// Forgets all, to scan another list.
-    pub fn reset(&mut self) {
-        self.stage = Stage::Peek;
-        self.values.clear();
-    }
-
-    /// Whether a list has been begun.
-    pub fn is_begun(&self) -> bool {
-        self.stage != Stage::Peek
-    }
-
-    /// The number that was scanned as attribute `index`.
-    pub fn int(&self, index: usize) -> i32 {
-        match self.values[index] {
-            Value::Int(number) => number,
-            Value::Str(_) => unreachable!("attribute {index} is a string"),
+/// The original's `attr_vscan0()`.
+async fn attr_vscan0(
+    stream: &Stream,
+    flag: AttrFlag,
+    wanted: &mut [RecvAttr<'_>],
+    text: &mut Vec<u8>,
+) -> i32 {
+    let mut conversions = 0;
+    for attr in wanted {
+        let (RecvAttr::Int(name, _) | RecvAttr::Str(name, _)) = *attr;
+        match scan_name(stream, name, text).await {
+            Ok(true) => {}
+            Ok(false) => return conversions,
+            Err(Broken) => return -1,
         }
-    }
-
-    /// The string that was scanned as attribute `index`.
-    pub fn str<'a>(&self, stream: &'a Stream, index: usize) -> &'a [u8] {
-        match &self.values[index] {
-            Value::Str(range) => stream.string(range),
-            Value::Int(_) => unreachable!("attribute {index} is a number"),
-        }
-    }
-
-    /// Scans a list as far as its bytes have come: nothing when some are
-    /// missing, else how many attributes were as expected, or -1. The
-    /// original's `attr_scan()`.
-    pub fn attr_scan(
-        &mut self,
-        stream: &mut Stream,
-        wanted: &[RecvAttr],
-        flag: AttrFlag,
-    ) -> Option<i32> {
-        if self.stage == Stage::Peek {
-            match stream.peek() {
-                Input::Ready(()) => self.stage = Stage::Wanted,
-                Input::Wait => return None,
-                Input::None(_) => return Some(0),
-            }
-        }
-        loop {
-            let Some(&attr) = wanted.get(self.values.len()) else {
-                return match flag {
-                    AttrFlag::StrictMore => Some(self.count()),
-                    AttrFlag::Strict => self.expect_name(stream, LIST_TERMINATOR),
-                };
-            };
-            let (RecvAttr::Int(name) | RecvAttr::Str(name)) = attr;
-            if self.stage != Stage::Value {
-                match self.expect_name(stream, name) {
-                    None => return None,
-                    Some(end) if self.stage != Stage::Value => return Some(end),
-                    Some(_) => {}
-                }
-            }
-            match self.get_value(stream, attr)? {
-                Some(value) => self.values.push(value),
-                None => return Some(-1),
-            }
-            self.stage = Stage::Wanted;
-        }
-    }
-
-    fn count(&self) -> i32 {
-        self.values.len() as i32
-    }
-
-    /// Reads a name; goes on to its value when it is the wanted one. For the
-    /// terminator, and for any other name, the scan ends here.
-    fn expect_name(&mut self, stream: &mut Stream, wanted: &str) -> Option<i32> {
-        if self.stage == Stage::Wanted {
-            if msg_verbose() > 0 {
-                msg_info!("{}: wanted attribute: {wanted}", stream.path());
-            }
-            self.stage = Stage::Name;
-        }
-        // What should come comes nearly always; no need to copy it then.
-        if msg_verbose() == 0 {
-            if wanted == LIST_TERMINATOR {
-                if stream.skip_string(b"") {
-                    return Some(self.count());
-                }
-            } else if stream.skip_string(wanted.as_bytes()) {
-                self.stage = Stage::Value;
-                return Some(self.count());
-            }
-        }
-        let range = match get_text(stream, "name")? {
-            Some(range) => range,
-            None => return Some(-1),
+        let scanned = match attr {
+            RecvAttr::Int(_, number) => attr_scan0_number(stream, number, text).await,
+            RecvAttr::Str(_, string) => attr_scan0_string(stream, string, "value").await,
         };
-        let name = stream.string(&range);
-        if name.is_empty() && wanted == LIST_TERMINATOR {
-            return Some(self.count());
+        if scanned.is_err() {
+            return -1;
         }
-        if name == wanted.as_bytes() && wanted != LIST_TERMINATOR {
-            self.stage = Stage::Value;
-        } else if name.is_empty() {
+        conversions += 1;
+    }
+    if flag == AttrFlag::Strict && scan_name(stream, LIST_TERMINATOR, text).await.is_err() {
+        return -1;
+    }
+    conversions
+}
+
+/// Scans a name, or the list terminator. Returns false, with a warning, when it is
+/// not the one that is wanted.
+async fn scan_name(stream: &Stream, wanted: &str, text: &mut Vec<u8>) -> Result<bool, Broken> {
+    if msg_verbose() > 0 {
+        msg_info!("{}: wanted attribute: {wanted}", stream.path());
+    }
+    attr_scan0_string(stream, text, "name").await?;
+    let is_terminator = wanted == LIST_TERMINATOR;
+    if text.is_empty() {
+        if !is_terminator {
             msg_warn_client!("missing attribute {wanted} in input from {}", stream.path());
+        }
+        return Ok(is_terminator);
+    }
+    if is_terminator || text != wanted.as_bytes() {
+        let (name, path) = (printable(text), stream.path());
+        msg_warn_client!("unexpected attribute {name} from {path} (expecting: {wanted})");
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Scans a string; `what` it is goes into messages. The original's
+/// `attr_scan0_string()`.
+async fn attr_scan0_string(
+    stream: &Stream,
+    string: &mut Vec<u8>,
+    what: &str,
+) -> Result<(), Broken> {
+    if let Err(why) = stream.get_string(string).await {
+        warn_broken_off(why, string, stream, what);
+        return Err(Broken);
+    }
+    if msg_verbose() > 0 {
+        let text = if string.is_empty() {
+            b"(end)"
         } else {
-            let name = printable(name);
-            msg_warn_client!(
-                "unexpected attribute {name} from {} (expecting: {wanted})",
-                stream.path()
-            );
-        }
-        Some(self.count())
-    }
-
-    fn get_value(&mut self, stream: &mut Stream, attr: RecvAttr) -> Option<Option<Value>> {
-        let range = match get_text(stream, "value")? {
-            Some(range) => range,
-            None => return Some(None),
+            &string[..]
         };
-        let RecvAttr::Int(_) = attr else {
-            return Some(Some(Value::Str(range)));
-        };
-        let text = stream.string(&range);
-        let number = scan_number(text);
-        if number.is_none() {
-            msg_warn_client!(
-                "malformed numerical data from {} while reading input attribute value: {}",
-                stream.path(),
-                printable(&text[..text.len().min(100)])
-            );
-        }
-        Some(number.map(Value::Int))
+        msg_info!("input attribute {what}: {}", printable(text));
     }
+    Ok(())
 }
 
-/// Reads one string of the list; the inner nothing means that it broke off.
-fn get_text(stream: &mut Stream, what: &str) -> Option<Option<Range<usize>>> {
-    let why = match stream.get_string() {
-        Input::Ready(range) => {
-            if msg_verbose() > 0 {
-                let text = stream.string(&range);
-                let text = if text.is_empty() { b"(end)" } else { text };
-                msg_info!("input attribute {what}: {}", printable(text));
-            }
-            return Some(Some(range));
-        }
-        Input::Wait => return None,
-        Input::None(why) => why,
+/// Scans a number. The original's `attr_scan0_number()`.
+async fn attr_scan0_number(
+    stream: &Stream,
+    number: &mut i32,
+    text: &mut Vec<u8>,
+) -> Result<(), Broken> {
+    attr_scan0_string(stream, text, "value").await?;
+    let Some(value) = scan_number(text) else {
+        msg_warn_client!(
+            "malformed numerical data from {} while reading input attribute value: {}",
+            stream.path(),
+            printable(&text[..text.len().min(100)])
+        );
+        return Err(Broken);
     };
-    warn_broken_off(why, stream, what);
-    Some(None)
+    *number = value;
+    Ok(())
 }
 
-fn warn_broken_off(why: NoInput, stream: &Stream, what: &str) {
+fn warn_broken_off(why: NoInput, partial: &[u8], stream: &Stream, what: &str) {
     let how = match why {
         NoInput::TooLong => "list too long from",
         // The original takes a last byte of 255 for the end of input itself.
-        _ if stream.partial().last().is_some_and(|&byte| byte != 0xff) => {
-            "unexpected end-of-input from"
-        }
+        _ if partial.last().is_some_and(|&byte| byte != 0xff) => "unexpected end-of-input from",
         NoInput::Timeout => "timeout on",
         NoInput::Eof => "premature end-of-input on",
     };

@@ -1,71 +1,189 @@
-//! `event`: which descriptor to look at next.
+//! `event`: which descriptors are ready. The part of the original's `events.c`
+//! that asks the kernel.
 //!
-//! The original's `events(3)` without its callbacks: a descriptor is enabled
-//! together with a small value that says whose it is, and [`Events::wait`]
-//! hands that value back when there is something to do. Deadlines are the
-//! caller's, see [`timer`](super::timer).
+//! Readiness is level-triggered, and a descriptor is known by its number; whose it
+//! is, the caller's table says (the original's `event_fdtable`). Deadlines are the
+//! caller's, too: see [`timer`](super::timer).
+//!
+//! A thin layer over the polling crate, for two reasons. Registering is unsafe
+//! there (some systems keep a pointer to what is registered) and is made safe
+//! here by borrowing. And on Linux a wait through the crate costs four system
+//! calls, because it arms a timer and a notifier that this program does not
+//! use; so there the crate's epoll descriptor is waited on directly, which
+//! costs one. Other systems wait through the crate.
 
 use std::io;
-use std::marker::PhantomData;
-use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
 
-use super::poller::{Interest, Poller};
+use polling::{Event, PollMode};
 
-/// A value that says whose descriptor it is, packed into one word.
-pub trait EventTag {
-    /// Packs the value.
-    fn pack(self) -> usize;
-    /// What `pack` made of it.
-    fn unpack(word: usize) -> Self;
+/// Number of ready descriptors that one wait reports at most. The original's
+/// `EVENT_BUFFER_SIZE`.
+const EVENT_BUFFER_SIZE: usize = 100;
+
+/// What a descriptor is watched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Input, or its end.
+    Read,
+    /// Room for output.
+    Write,
 }
 
-/// The descriptors that are watched, and those found ready.
+impl Interest {
+    fn event(self, fd: BorrowedFd<'_>) -> Event {
+        let key = fd.as_raw_fd() as usize;
+        Event::new(key, self == Interest::Read, self == Interest::Write)
+    }
+}
+
+/// The descriptors that are watched.
 #[derive(Debug)]
-pub struct Events<T> {
-    poller: Poller,
-    ready: Vec<usize>,
-    served: usize,
-    tags: PhantomData<T>,
+pub struct Events {
+    poller: polling::Poller,
+    buffer: Buffer,
 }
 
-impl<T: EventTag> Events<T> {
-    /// Watches nothing yet. The original's `event_init()`.
-    pub fn new() -> io::Result<Self> {
+impl Events {
+    /// Opens the system's interface; watches nothing yet. The original's
+    /// `event_init()`.
+    pub fn event_init() -> io::Result<Events> {
         Ok(Events {
-            poller: Poller::new()?,
-            ready: Vec::new(),
-            served: 0,
-            tags: PhantomData,
+            poller: polling::Poller::new()?,
+            buffer: Buffer::new(),
         })
     }
 
-    /// Watches a descriptor for input. The original's `event_enable_read()`.
-    pub fn enable_read(&self, fd: BorrowedFd<'_>, tag: T) -> io::Result<()> {
-        self.poller.add(fd, Interest::Read, tag.pack())
+    /// Starts to watch a descriptor for input. Call
+    /// [`Events::event_disable_readwrite`] before it is closed. The original's
+    /// `event_enable_read()`.
+    pub fn event_enable_read(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let event = Interest::Read.event(fd);
+        // SAFETY: `fd` is open, since it is borrowed. That it be removed before
+        // it is closed is asked for by systems that keep pointers to sources,
+        // none of which this builds for; epoll and kqueue forget a closed one.
+        unsafe {
+            self.poller
+                .add_with_mode(fd.as_raw_fd(), event, PollMode::Level)
+        }
     }
 
-    /// Watches an enabled descriptor for something else from now on.
-    pub fn change(&self, fd: BorrowedFd<'_>, interest: Interest, tag: T) -> io::Result<()> {
-        self.poller.modify(fd, interest, tag.pack())
+    /// Watches a descriptor that is watched for something else from now on.
+    pub fn event_change(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+        let event = interest.event(fd);
+        self.poller.modify_with_mode(fd, event, PollMode::Level)
     }
 
     /// Stops to watch a descriptor. The original's `event_disable_readwrite()`.
-    pub fn disable(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        self.poller.remove(fd)
+    pub fn event_disable_readwrite(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.delete(fd)
     }
 
-    /// Waits until something is ready, `deadline` has come, or a signal.
-    pub fn wait(&mut self, deadline: Option<Instant>, now: Instant) -> io::Result<()> {
+    /// Waits until something is ready, `deadline` has come (rounded up to a
+    /// millisecond), or a signal; puts the numbers of the descriptors that are
+    /// ready into `ready`. The wait in the original's `event_loop()`.
+    pub fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        now: Instant,
+        ready: &mut Vec<RawFd>,
+    ) -> io::Result<()> {
+        ready.clear();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        self.served = 0;
-        self.poller.wait(timeout, &mut self.ready)
+        match self.buffer.wait(&self.poller, timeout, ready) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+struct Buffer(Box<[libc::epoll_event]>);
+
+// By hand: in older versions of libc (Debian 13) an event has no Debug.
+#[cfg(target_os = "linux")]
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Buffer").field(&self.0.len()).finish()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Buffer {
+    fn new() -> Buffer {
+        Buffer(vec![libc::epoll_event { events: 0, u64: 0 }; EVENT_BUFFER_SIZE].into())
     }
 
-    /// The next that was found ready by the last wait.
-    pub fn next_ready(&mut self) -> Option<T> {
-        let &word = self.ready.get(self.served)?;
-        self.served += 1;
-        Some(T::unpack(word))
+    fn wait(
+        &mut self,
+        poller: &polling::Poller,
+        timeout: Option<Duration>,
+        ready: &mut Vec<RawFd>,
+    ) -> io::Result<()> {
+        use std::os::fd::AsFd;
+
+        let timeout = timeout.map_or(-1, |timeout| {
+            let rest = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+            let time = timeout.as_secs().saturating_mul(1000).saturating_add(rest);
+            i32::try_from(time).unwrap_or(i32::MAX)
+        });
+        let fd = poller.as_fd().as_raw_fd();
+        // SAFETY: the buffer is as long as it is said to be, and outlives the call.
+        let count =
+            unsafe { libc::epoll_wait(fd, self.0.as_mut_ptr(), self.0.len() as i32, timeout) };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        ready.extend(self.0[..count].iter().map(|event| event.u64 as RawFd));
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Buffer(polling::Events);
+
+#[cfg(not(target_os = "linux"))]
+impl Buffer {
+    fn new() -> Buffer {
+        let size = std::num::NonZeroUsize::new(EVENT_BUFFER_SIZE).expect("not zero");
+        Buffer(polling::Events::with_capacity(size))
+    }
+
+    fn wait(
+        &mut self,
+        poller: &polling::Poller,
+        timeout: Option<Duration>,
+        ready: &mut Vec<RawFd>,
+    ) -> io::Result<()> {
+        self.0.clear();
+        poller.wait(&mut self.0, timeout)?;
+        ready.extend(self.0.iter().map(|event| event.key as RawFd));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    #[test]
+    fn a_wait_without_an_end_lasts_until_something_is_ready() {
+        let mut events = Events::event_init().unwrap();
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events.event_enable_read(b.as_fd()).unwrap();
+        let writer = thread::spawn(move || {
+            // Long enough for one that ends by itself.
+            thread::sleep(Duration::from_millis(50));
+            a.write_all(b"x").unwrap();
+            a
+        });
+        let mut ready = Vec::new();
+        events.wait(None, Instant::now(), &mut ready).unwrap();
+        assert_eq!(ready, [b.as_raw_fd()]);
+        writer.join().unwrap();
     }
 }

@@ -1,31 +1,36 @@
-//! `stream`: the connection to one client, and what is half read or written.
+//! `stream`: the connection to one client, with its buffers.
 //!
-//! What the original's `VSTREAM` is to a client, for descriptors that never
-//! block. Input is read in pieces of at most [`STREAM_BUFSIZE`] bytes and only
-//! when the piece before has been used up, so that printing a reply drops as
-//! much unread input as in the original. At most one read is tried each time
-//! the descriptor is found readable.
+//! What the original's `VSTREAM` is to a client. Where that blocks, a function in
+//! here waits (see [`wait`](super::wait)), for descriptors that never block.
+//! Input is read in pieces of at most [`STREAM_BUFSIZE`] bytes and only when the
+//! piece before has been used up, so that printing a reply drops as much unread
+//! input as in the original.
+//!
+//! A stream is shared by the request that uses it and the event loop, which looks
+//! at what the request waits for and says when that is in vain.
 
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use memchr::memchr;
 
-use super::unix_send_fd::unix_send_bytes;
+use super::wait::{wait_for, Wait};
 
 /// The most input that is read ahead, in bytes. The original's
 /// `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
 
-/// How long a list may be, in bytes of names and values.
+/// The longest list, in bytes of names and values.
 pub const LIST_LIMIT: usize = 65_536;
 
 /// Why there is no more input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoInput {
-    /// The client has closed its side, or is gone.
+    /// The client has closed its side, or is gone, or the process ends.
     Eof,
     /// The client took too long.
     Timeout,
@@ -33,92 +38,69 @@ pub enum NoInput {
     TooLong,
 }
 
-/// What a look at the input says.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Input<T> {
-    /// Here it is.
-    Ready(T),
-    /// Not yet: wait until the descriptor is readable.
-    Wait,
-    /// There will not be any more.
-    None(NoInput),
-}
-
-/// Room for what is read and written, lent to the stream that is served now:
-/// the next one finds it in the processor's cache, and idle ones need none.
-#[derive(Debug, Default)]
-pub struct Room {
-    read_buf: Box<[u8]>,
-    write_buf: Vec<u8>,
-}
-
 /// A connection with its buffers.
 #[derive(Debug)]
 pub struct Stream {
     input: File,
     output: Option<File>,
-    path: String,
-    read_buf: Box<[u8]>,
+    path: Rc<str>,
+    wait: Cell<Wait>,
+    /// The wait that ends now was in vain.
+    is_late: Cell<bool>,
+    /// No other request is begun.
+    is_last: Cell<bool>,
+    /// Every wait is in vain.
+    is_cut_off: Cell<bool>,
+    ended: Cell<Option<NoInput>>,
+    /// The errno that ended the connection.
+    error: Cell<Option<i32>>,
+    /// Nothing is written any more.
+    is_mute: Cell<bool>,
+    read_buf: RefCell<ReadBuf>,
+    write_buf: RefCell<WriteBuf>,
+    /// Names and numbers of a list, while they are scanned.
+    text_buf: RefCell<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct ReadBuf {
+    data: Box<[u8]>,
     unread: Range<usize>,
-    strings: Vec<u8>,
-    partial: usize,
-    /// How much of a list has come.
+    /// How much of a list has come, in bytes of names and values.
     list_len: usize,
-    write_buf: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct WriteBuf {
+    data: Vec<u8>,
     written: usize,
-    readable: bool,
-    ended: Option<NoInput>,
-    error: Option<io::Error>,
-    mute: bool,
 }
 
 impl Stream {
     /// A stream over a socket; `path` names it in messages.
-    pub fn new(socket: OwnedFd, path: String) -> Stream {
+    pub fn new(socket: OwnedFd, path: Rc<str>) -> Stream {
         Stream {
             input: File::from(socket),
             output: None,
             path,
-            read_buf: Box::default(),
-            unread: 0..0,
-            strings: Vec::new(),
-            partial: 0,
-            list_len: 0,
-            write_buf: Vec::new(),
-            written: 0,
-            readable: false,
-            ended: None,
-            error: None,
-            mute: false,
+            wait: Cell::new(Wait::Turn),
+            is_late: Cell::new(false),
+            is_last: Cell::new(false),
+            is_cut_off: Cell::new(false),
+            ended: Cell::new(None),
+            error: Cell::new(None),
+            is_mute: Cell::new(false),
+            read_buf: RefCell::default(),
+            write_buf: RefCell::default(),
+            text_buf: RefCell::default(),
         }
     }
 
     /// A stream that reads here and writes there.
-    pub fn with_output(input: OwnedFd, output: OwnedFd, path: String) -> Stream {
+    pub fn with_output(input: OwnedFd, output: OwnedFd, path: Rc<str>) -> Stream {
         Stream {
             output: Some(File::from(output)),
             ..Stream::new(input, path)
-        }
-    }
-
-    /// Borrows room, as far as the stream has none of its own.
-    pub fn borrow_room(&mut self, room: &mut Room) {
-        if self.read_buf.is_empty() {
-            self.read_buf = std::mem::take(&mut room.read_buf);
-        }
-        if self.write_buf.capacity() == 0 {
-            self.write_buf = std::mem::take(&mut room.write_buf);
-        }
-    }
-
-    /// Returns the room in which nothing is left.
-    pub fn return_room(&mut self, room: &mut Room) {
-        if self.unread.is_empty() && !self.read_buf.is_empty() {
-            self.unread = 0..0;
-            room.read_buf = std::mem::take(&mut self.read_buf);
-        }
-        if self.write_buf.is_empty() && self.write_buf.capacity() > 0 {
-            room.write_buf = std::mem::take(&mut self.write_buf);
         }
     }
 
@@ -127,198 +109,220 @@ impl Stream {
         &self.path
     }
 
-    /// Notes that the descriptor was found readable: one read may be tried.
-    pub fn set_readable(&mut self) {
-        self.readable = true;
+    /// What the client's request waits for.
+    pub fn wait(&self) -> Wait {
+        self.wait.get()
     }
 
-    /// Whether a read may be tried; asking uses it up.
-    pub fn take_readable(&mut self) -> bool {
-        std::mem::take(&mut self.readable)
+    /// The descriptor that output goes to.
+    pub fn output(&self) -> BorrowedFd<'_> {
+        self.output.as_ref().unwrap_or(&self.input).as_fd()
     }
 
-    /// Ends the input.
-    pub fn end(&mut self, why: NoInput) {
-        self.ended.get_or_insert(why);
+    /// The client took too long for what is waited for.
+    pub fn time_out(&self) {
+        self.is_late.set(true);
     }
 
-    /// Ends input and output: the client was too slow.
-    pub fn time_out(&mut self) {
-        self.end(NoInput::Timeout);
-        self.error = Some(io::Error::from_raw_os_error(libc::ETIMEDOUT));
-        self.mute = true;
+    /// The request that has begun, or that is there, is the last one.
+    pub fn begin_no_other(&self) {
+        self.is_last.set(true);
+    }
+
+    /// There is no time left to wait for the client.
+    pub fn cut_off(&self) {
+        self.is_cut_off.set(true);
     }
 
     /// Why the input has ended, if it has.
     pub fn ended(&self) -> Option<NoInput> {
-        self.ended
+        self.ended.get()
     }
 
     /// The error that ended the connection, if it was one.
-    pub fn error(&self) -> Option<&io::Error> {
-        self.error.as_ref()
+    pub fn error(&self) -> Option<io::Error> {
+        self.error.get().map(io::Error::from_raw_os_error)
     }
 
-    /// Whether input that was read is still to be looked at. The original's
-    /// `vstream_peek() > 0`.
+    /// Waits for the next request, for as long as the client likes. Returns false
+    /// when there will be none.
+    pub async fn next_request(&self) -> bool {
+        let may_begin = self.ended().is_none() && !self.is_last.get();
+        may_begin && self.fill(Wait::Request).await.is_ok()
+    }
+
+    /// Waits until there is input that was not looked at, without taking it.
+    /// Returns false when there will be none. The original's `vstream_peek() > 0`.
+    pub async fn peek(&self) -> bool {
+        self.has_unread() || self.fill(Wait::Input).await.is_ok()
+    }
+
+    /// Whether input that was read is still to be looked at.
     pub fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
+        !self.read_buf.borrow().unread.is_empty()
     }
 
-    /// Looks whether there is a byte to come, without taking it.
-    pub fn peek(&mut self) -> Input<()> {
-        if self.unread.is_empty() {
-            if let Some(why) = self.ended {
-                return Input::None(why);
-            }
-            self.fill();
+    /// Takes the next NUL-terminated string. Fails when the input ends before its
+    /// NUL; `string` is then what has come of it.
+    pub async fn get_string(&self, string: &mut Vec<u8>) -> Result<(), NoInput> {
+        string.clear();
+        while !self.take_string(string)? {
+            self.fill(Wait::Input).await?;
         }
-        match self.ended {
-            _ if self.has_unread() => Input::Ready(()),
-            Some(why) => Input::None(why),
-            None => Input::Wait,
+        Ok(())
+    }
+
+    /// Takes as much of a string as was read. Returns true at its end.
+    fn take_string(&self, string: &mut Vec<u8>) -> Result<bool, NoInput> {
+        let buf = &mut *self.read_buf.borrow_mut();
+        let unread = &buf.data[buf.unread.clone()];
+        let end = memchr(0, unread);
+        let text = &unread[..end.unwrap_or(unread.len())];
+        string.extend_from_slice(text);
+        buf.list_len += text.len();
+        buf.unread.start += end.map_or(text.len(), |end| end + 1);
+        if buf.list_len > LIST_LIMIT {
+            self.end(NoInput::TooLong);
+            buf.unread = 0..0;
+            return Err(NoInput::TooLong);
         }
-    }
-
-    /// Takes the next NUL-terminated string; [`Stream::string`] shows it.
-    pub fn get_string(&mut self) -> Input<Range<usize>> {
-        loop {
-            let unread = &self.read_buf[self.unread.clone()];
-            let end = memchr(0, unread);
-            let text = &unread[..end.unwrap_or(unread.len())];
-            self.list_len += text.len();
-            self.strings.extend_from_slice(text);
-            if self.list_len > LIST_LIMIT {
-                self.end(NoInput::TooLong);
-                self.unread = 0..0;
-                return Input::None(NoInput::TooLong);
-            }
-            self.partial += text.len();
-            if let Some(end) = end {
-                self.unread.start += end + 1;
-                let len = std::mem::take(&mut self.partial);
-                return Input::Ready(self.strings.len() - len..self.strings.len());
-            }
-            self.unread = 0..0;
-            match self.peek() {
-                Input::Ready(()) => {}
-                Input::Wait => return Input::Wait,
-                Input::None(why) => return Input::None(why),
-            }
-        }
-    }
-
-    /// Takes the next string if it is this one and all of it has been read;
-    /// else [`Stream::get_string`] says what it is.
-    pub fn skip_string(&mut self, text: &[u8]) -> bool {
-        let unread = &self.read_buf[self.unread.clone()];
-        let rest = unread.strip_prefix(text);
-        let is_next = self.partial == 0 && rest.is_some_and(|rest| rest.first() == Some(&0));
-        if is_next {
-            self.unread.start += text.len() + 1;
-            self.list_len += text.len();
-        }
-        is_next
-    }
-
-    /// The bytes of a string that [`Stream::get_string`] returned.
-    pub fn string(&self, range: &Range<usize>) -> &[u8] {
-        &self.strings[range.clone()]
-    }
-
-    /// What of a string had come when the input ended.
-    pub fn partial(&self) -> &[u8] {
-        &self.strings[self.strings.len() - self.partial..]
+        Ok(end.is_some())
     }
 
     /// The next string begins another list.
-    pub fn end_list(&mut self) {
-        self.list_len = 0;
+    pub fn end_list(&self) {
+        self.read_buf.borrow_mut().list_len = 0;
     }
 
-    /// Forgets the strings that were returned so far.
-    pub fn forget_strings(&mut self) {
-        if self.strings.capacity() > STREAM_BUFSIZE {
-            self.strings = Vec::new();
-        }
-        self.strings.clear();
-        self.partial = 0;
+    /// A buffer for the parts of a list. [`Stream::keep_text_buf`] takes it back.
+    pub fn take_text_buf(&self) -> Vec<u8> {
+        self.text_buf.take()
+    }
+
+    /// Keeps the buffer for the next list.
+    pub fn keep_text_buf(&self, buf: Vec<u8>) {
+        self.text_buf.replace(buf);
     }
 
     /// Turns from reading to writing, which drops the input that was read but
     /// not used, unless output goes elsewhere.
-    pub fn put_string(&mut self, text: &[u8]) {
+    pub fn put_string(&self, text: &[u8]) {
         if self.output.is_none() {
-            self.unread = 0..0;
+            self.read_buf.borrow_mut().unread = 0..0;
         }
-        if !self.mute {
-            self.write_buf.extend_from_slice(text);
-            self.write_buf.push(0);
+        if !self.is_mute.get() {
+            let buf = &mut self.write_buf.borrow_mut().data;
+            buf.extend_from_slice(text);
+            buf.push(0);
         }
     }
 
-    /// Writes what was put, as far as it goes. The original's
-    /// `vstream_fflush()`. A write that fails ends input and output: it shows
-    /// when the next input is asked for, and [`Stream::error`] says why.
-    pub fn fflush(&mut self) {
-        if self.write_buf.is_empty() {
-            return;
+    /// Writes what was put. The original's `vstream_fflush()`. A write that fails
+    /// or takes too long ends input and output: it shows when the next input is
+    /// asked for, and [`Stream::error`] says why.
+    pub async fn fflush(&self) {
+        while !self.write() {
+            if let Err(why) = self.writable().await {
+                self.end_in_vain(why);
+            }
         }
-        while !self.mute && self.has_unwritten() {
-            let rest = &self.write_buf[self.written..];
-            let count = match &self.output {
-                None => unix_send_bytes(self.input.as_fd(), rest),
-                Some(output) => (&*output).write(rest),
-            };
-            match count {
-                Ok(count) => self.written += count,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
+    }
+
+    /// Writes as much as goes. Returns false when something is left.
+    fn write(&self) -> bool {
+        let WriteBuf { data, written } = &mut *self.write_buf.borrow_mut();
+        while !self.is_mute.get() && *written < data.len() {
+            let mut output = self.output.as_ref().unwrap_or(&self.input);
+            match output.write(&data[*written..]) {
+                Ok(count) => *written += count,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) => {
-                    self.fail(err);
-                    self.mute = true;
+                    self.fail(&err);
+                    self.is_mute.set(true);
                 }
             }
         }
-        self.written = 0;
-        if self.write_buf.capacity() > STREAM_BUFSIZE {
-            self.write_buf = Vec::new();
-        }
-        self.write_buf.clear();
+        data.clear();
+        *written = 0;
+        true
     }
 
-    /// The descriptor that is to be writable before the client gets more.
-    pub fn output(&self) -> BorrowedFd<'_> {
-        match &self.output {
-            Some(output) if self.has_unwritten() => output.as_fd(),
-            _ => self.input.as_fd(),
+    /// Lets the others have their turn.
+    pub async fn turn(&self) {
+        // A turn comes even when the process ends.
+        let _ = self.wait_until(Wait::Turn).await;
+    }
+
+    /// Waits for input. Fails when the client takes too long.
+    pub async fn readable(&self) -> Result<(), NoInput> {
+        self.wait_until(Wait::Input).await
+    }
+
+    /// Waits until something can be written. Fails when the client takes too long.
+    pub async fn writable(&self) -> Result<(), NoInput> {
+        self.wait_until(Wait::Output).await
+    }
+
+    async fn wait_until(&self, what: Wait) -> Result<(), NoInput> {
+        if !self.is_cut_off.get() {
+            wait_for(&self.wait, what).await;
+        }
+        match (self.is_late.take(), self.is_cut_off.get()) {
+            (true, _) => Err(NoInput::Timeout),
+            (_, true) => Err(NoInput::Eof),
+            _ => Ok(()),
         }
     }
 
-    /// Whether output is waiting for the client to take it.
-    pub fn has_unwritten(&self) -> bool {
-        self.written < self.write_buf.len()
+    /// Reads the next piece of input. Fails when there will be none.
+    async fn fill(&self, wait: Wait) -> Result<(), NoInput> {
+        while !self.has_unread() {
+            if let Some(why) = self.ended() {
+                return Err(why);
+            }
+            if let Err(why) = self.wait_until(wait).await {
+                self.end_in_vain(why);
+            } else if !self.read() && wait == Wait::Request && self.is_last.get() {
+                self.end(NoInput::Eof);
+            }
+        }
+        Ok(())
     }
 
-    fn fill(&mut self) {
-        if !self.take_readable() {
-            return;
+    /// Reads once. Returns false when there is nothing to read now.
+    fn read(&self) -> bool {
+        let ReadBuf { data, unread, .. } = &mut *self.read_buf.borrow_mut();
+        if data.is_empty() {
+            *data = vec![0; STREAM_BUFSIZE].into();
         }
-        if self.read_buf.is_empty() {
-            self.read_buf = vec![0; STREAM_BUFSIZE].into();
-        }
-        match (&self.input).read(&mut self.read_buf) {
+        match (&self.input).read(data) {
             Ok(0) => self.end(NoInput::Eof),
-            Ok(count) => self.unread = 0..count,
-            Err(err) if is_temporary(&err) => {}
-            Err(err) => self.fail(err),
+            Ok(count) => *unread = 0..count,
+            Err(err) if is_temporary(&err) => return false,
+            Err(err) => self.fail(&err),
         }
+        true
     }
 
-    /// Ends the input for a reason, the first of which stays.
-    fn fail(&mut self, err: io::Error) {
+    /// Ends the input. The first reason stays.
+    fn end(&self, why: NoInput) {
+        self.ended.set(self.ended.get().or(Some(why)));
+    }
+
+    /// Ends the input because of an error, the first of which stays.
+    fn fail(&self, err: &io::Error) {
         self.end(NoInput::Eof);
-        self.error.get_or_insert(err);
+        self.error.set(self.error.get().or(err.raw_os_error()));
+    }
+
+    /// Ends input and output after a wait in vain.
+    pub fn end_in_vain(&self, why: NoInput) {
+        self.end(why);
+        self.is_mute.set(true);
+        if why == NoInput::Timeout {
+            self.error.set(Some(libc::ETIMEDOUT));
+        }
     }
 }
 
@@ -339,8 +343,10 @@ pub fn is_temporary(err: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
+    use std::future::Future;
     use std::os::unix::net::UnixStream;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     fn pair() -> (UnixStream, Stream) {
         let (client, server) = UnixStream::pair().unwrap();
@@ -348,41 +354,54 @@ mod tests {
         (client, Stream::new(server.into(), "test socket".into()))
     }
 
-    fn next(stream: &mut Stream) -> Input<Vec<u8>> {
-        stream.set_readable();
-        match stream.get_string() {
-            Input::Ready(range) => Input::Ready(stream.string(&range).to_vec()),
-            Input::Wait => Input::Wait,
-            Input::None(why) => Input::None(why),
+    /// Runs it to its end; whenever it waits, `meanwhile` happens.
+    fn finish<T>(future: impl Future<Output = T>, mut meanwhile: impl FnMut()) -> T {
+        let mut future = pin!(future);
+        loop {
+            match future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+            {
+                Poll::Ready(result) => return result,
+                Poll::Pending => meanwhile(),
+            }
         }
+    }
+
+    /// The next string, or what has come of it and why no more does.
+    fn next(stream: &Stream, meanwhile: impl FnMut()) -> (Vec<u8>, Option<NoInput>) {
+        let mut string = Vec::new();
+        let result = finish(stream.get_string(&mut string), meanwhile);
+        (string, result.err())
     }
 
     #[test]
     fn a_string_that_comes_in_pieces_is_returned_when_it_is_whole() {
-        let (mut client, mut stream) = pair();
-        client.write_all(b"na").unwrap();
-        assert_eq!(next(&mut stream), Input::Wait);
-        assert_eq!(next(&mut stream), Input::Wait);
-        client.write_all(b"me\0\0va").unwrap();
-        assert_eq!(next(&mut stream), Input::Ready(b"name".to_vec()));
-        assert_eq!(next(&mut stream), Input::Ready(b"".to_vec()));
-        assert_eq!(next(&mut stream), Input::Wait);
-        drop(client);
-        assert_eq!(next(&mut stream), Input::None(NoInput::Eof));
-        assert_eq!(stream.partial(), b"va");
+        let (client, stream) = pair();
+        let mut pieces = ["na", "", "me\0\0va"].iter();
+        let name = next(&stream, || {
+            let piece = pieces.next().unwrap();
+            (&client).write_all(piece.as_bytes()).unwrap();
+        });
+        assert_eq!(name, (b"name".to_vec(), None));
+        assert_eq!(pieces.len(), 0);
+        assert_eq!(next(&stream, || unreachable!()), (b"".to_vec(), None));
+        let mut client = Some(client);
+        let end = next(&stream, || drop(client.take().unwrap()));
+        assert_eq!(end, (b"va".to_vec(), Some(NoInput::Eof)));
     }
 
     #[test]
     fn printing_drops_what_was_read_ahead_and_nothing_else() {
-        let (mut client, mut stream) = pair();
+        let (mut client, stream) = pair();
         client
             .write_all(&[b"a\0".repeat(STREAM_BUFSIZE / 2), b"b\0".to_vec()].concat())
             .unwrap();
-        assert_eq!(next(&mut stream), Input::Ready(b"a".to_vec()));
+        assert_eq!(next(&stream, || {}).0, b"a");
         assert!(stream.has_unread());
         stream.put_string(b"reply");
-        stream.fflush();
-        assert_eq!(next(&mut stream), Input::Ready(b"b".to_vec()));
+        finish(stream.fflush(), || unreachable!());
+        assert_eq!(next(&stream, || {}).0, b"b");
         let mut reply = [0; 6];
         client.read_exact(&mut reply).unwrap();
         assert_eq!(&reply, b"reply\0");
@@ -390,88 +409,63 @@ mod tests {
 
     #[test]
     fn an_endless_string_ends_the_stream() {
-        let (mut client, mut stream) = pair();
-        loop {
-            client.write_all(&[b'x'; 1024]).unwrap();
-            match next(&mut stream) {
-                Input::Wait => {}
-                end => break assert_eq!(end, Input::None(NoInput::TooLong)),
-            }
-        }
-        assert_eq!(stream.strings.len(), LIST_LIMIT + 1024);
-        assert_eq!(next(&mut stream), Input::None(NoInput::TooLong));
+        let (mut client, stream) = pair();
+        let (string, why) = next(&stream, || client.write_all(&[b'x'; 1024]).unwrap());
+        assert_eq!(why, Some(NoInput::TooLong));
+        assert_eq!(string.len(), LIST_LIMIT + 1024);
+        assert!(!finish(stream.next_request(), || unreachable!()));
     }
 
     #[test]
-    fn room_is_lent_to_who_needs_it_and_comes_back_when_nothing_is_left_in_it() {
-        let (mut client, mut stream) = pair();
-        let mut room = Room {
-            read_buf: vec![0; STREAM_BUFSIZE].into(),
-            write_buf: Vec::with_capacity(100),
-        };
-        let lent = |room: &Room| (room.read_buf.is_empty(), room.write_buf.capacity() == 0);
-        client.write_all(b"a\0b\0").unwrap();
-        stream.borrow_room(&mut room);
-        assert_eq!(lent(&room), (true, true));
-        assert_eq!(next(&mut stream), Input::Ready(b"a".to_vec()));
-        stream.return_room(&mut room);
-        assert_eq!(lent(&room), (true, false), "some is unread");
-        assert_eq!(next(&mut stream), Input::Ready(b"b".to_vec()));
-        stream.borrow_room(&mut room);
+    fn after_a_wait_in_vain_for_input_nothing_is_said() {
+        let (client, stream) = pair();
+        let (_, why) = next(&stream, || stream.time_out());
+        assert_eq!(why, Some(NoInput::Timeout));
+        let errno = stream.error().unwrap().raw_os_error();
+        assert_eq!(errno, Some(libc::ETIMEDOUT));
         stream.put_string(b"reply");
-        stream.return_room(&mut room);
-        assert_eq!(lent(&room), (false, true), "some is unwritten");
-        stream.fflush();
-        // What is returned without having been borrowed leaves the rest alone.
-        stream.return_room(&mut room);
-        assert_eq!(lent(&room), (false, false));
-        stream.return_room(&mut room);
-        assert_eq!(lent(&room), (false, false));
-    }
-
-    #[test]
-    fn memory_for_much_is_not_kept() {
-        let (client, mut stream) = pair();
-        let reader = std::thread::spawn(move || io::copy(&mut &client, &mut io::sink()));
-        for (size, is_kept) in [(STREAM_BUFSIZE, true), (STREAM_BUFSIZE + 1, false)] {
-            stream.strings.reserve_exact(size);
-            stream.forget_strings();
-            assert_eq!(stream.strings.capacity() > 0, is_kept, "{size} for strings");
-            stream.write_buf.reserve_exact(size);
-            stream.put_string(b"reply");
-            stream.fflush();
-            assert_eq!(stream.write_buf.capacity() > 0, is_kept, "{size} to write");
-        }
+        finish(stream.fflush(), || unreachable!());
         drop(stream);
-        assert_eq!(reader.join().unwrap().unwrap(), 12);
+        assert_eq!((&client).read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
-    fn the_expected_string_is_skipped_when_all_of_it_is_there() {
-        let (mut client, mut stream) = pair();
-        client.write_all(b"name\0names\0na").unwrap();
-        stream.set_readable();
-        assert_eq!(stream.peek(), Input::Ready(()));
-        assert!(!stream.skip_string(b"nam"));
-        assert!(stream.skip_string(b"name"));
-        assert!(!stream.skip_string(b"name"));
-        assert_eq!(next(&mut stream), Input::Ready(b"names".to_vec()));
-        assert!(!stream.skip_string(b"name"));
-        assert_eq!(next(&mut stream), Input::Wait);
-        client.write_all(b"me\0").unwrap();
-        stream.set_readable();
-        assert_eq!(stream.peek(), Input::Ready(()));
-        assert!(!stream.skip_string(b"me"), "this is the end of another");
-        assert_eq!(next(&mut stream), Input::Ready(b"name".to_vec()));
+    fn output_that_nobody_takes_ends_the_stream_when_time_is_over() {
+        let (_client, stream) = pair();
+        let reply = vec![b'x'; 10_000_000];
+        stream.put_string(&reply);
+        let mut waits = 0;
+        finish(stream.fflush(), || {
+            assert_eq!(stream.wait(), Wait::Output);
+            waits += 1;
+            if waits == 3 {
+                stream.time_out();
+            }
+        });
+        assert_eq!((waits, stream.ended()), (3, Some(NoInput::Timeout)));
     }
 
     #[test]
-    fn what_is_waited_for_is_the_output_while_something_is_unwritten() {
-        let ((input, _), (output, _)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
-        let fds = [&input, &output].map(|socket| socket.as_raw_fd());
-        let mut stream = Stream::with_output(input.into(), output.into(), "both".into());
-        assert_eq!(stream.output().as_raw_fd(), fds[0]);
-        stream.put_string(b"reply");
-        assert_eq!(stream.output().as_raw_fd(), fds[1]);
+    fn when_it_is_cut_off_nothing_waits() {
+        let (mut client, stream) = pair();
+        client.write_all(b"name").unwrap();
+        let (_, why) = next(&stream, || stream.cut_off());
+        assert_eq!(why, Some(NoInput::Eof));
+        assert_eq!(
+            finish(stream.readable(), || unreachable!()),
+            Err(NoInput::Eof)
+        );
+        finish(stream.turn(), || unreachable!());
+    }
+
+    #[test]
+    fn the_last_request_is_the_one_that_is_there() {
+        let (mut client, stream) = pair();
+        client.write_all(b"a\0").unwrap();
+        assert!(finish(stream.next_request(), || stream.begin_no_other()));
+        assert_eq!(next(&stream, || unreachable!()).0, b"a");
+        assert!(!finish(stream.next_request(), || unreachable!()));
+        let (_client, stream) = pair();
+        assert!(!finish(stream.next_request(), || stream.begin_no_other()));
     }
 }
