@@ -135,7 +135,7 @@ impl Bench {
                 }
                 let rows = self.paused_rows;
                 let columns = self.rounds(&mut running, |one| one.measure_paused(kinds, rows))?;
-                let clients = number_of_clients(count);
+                let clients = plural(count, "client");
                 line(&format!("  CPU, {clients}"), &columns, |one| one.cpu);
                 line(&format!("  context switches, {clients}"), &columns, |one| {
                     one.switches
@@ -174,7 +174,7 @@ impl Bench {
                     one.connect(count)?;
                 }
                 let columns = self.rounds(&mut running, |one| one.measure(kinds, self.time))?;
-                let clients = number_of_clients(count);
+                let clients = plural(count, "client");
                 line(&format!("  {clients}"), &columns, |sample| sample.cpu);
                 if count == 1 {
                     walls.push((title, columns));
@@ -266,9 +266,11 @@ impl Bench {
                 let mut finds = (0..FOUND_MOST).map(|_| find.clone());
                 one.measure_scripts(|_| finds.next())
             })?;
-            line(&format!("  {count} bindings"), &columns, |sample| {
-                sample.cpu
-            });
+            line(
+                &format!("  {}", plural(count, "binding")),
+                &columns,
+                |sample| sample.cpu,
+            );
         }
         Ok(())
     }
@@ -309,9 +311,10 @@ impl Bench {
     }
 }
 
-fn number_of_clients(count: usize) -> String {
+/// The number and what it is the number of.
+fn plural(count: usize, noun: &str) -> String {
     match count {
-        1 => "1 client".to_string(),
-        _ => format!("{count} clients"),
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     }
 }
