@@ -237,10 +237,8 @@ impl Scache {
             msg_warn_client!("{myname}: cannot send file descriptor: {reason}");
             if !may_have_it || has_left_unread(stream) {
                 self.cache.borrow_mut().give_back(session);
-                return;
             }
         }
-        self.cache.borrow_mut().give_away(session);
     }
 
     /// The time to live that a client asked for, in seconds, within the limit.

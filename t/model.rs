@@ -141,14 +141,14 @@ impl Both {
             2 => {
                 self.seen.given_away += 1;
                 let theirs = real.as_fd().try_clone_to_owned().expect("dup");
-                self.real.give_away(real);
+                drop(real);
                 self.is_theirs(age, theirs);
             }
             _ => {
                 self.seen.left_behind += 1;
                 let theirs = random.one_in(2);
                 let theirs = theirs.then(|| real.as_fd().try_clone_to_owned().expect("dup"));
-                self.real.give_away(real);
+                drop(real);
                 match theirs {
                     Some(theirs) => self.is_theirs(age, theirs),
                     None => self.closed(age, false),
@@ -225,11 +225,6 @@ impl Both {
     }
 
     fn find_dest(&mut self, dest: &str) {
-        let few_endps = self.naive.size().1 < self.naive.bindings_of(dest);
-        match few_endps {
-            true => self.seen.by_endps += 1,
-            false => self.seen.by_bindings += 1,
-        }
         let now = self.at(self.now);
         let found = self.real.find_dest(dest.as_bytes(), now);
         let (real, real_prop) = found

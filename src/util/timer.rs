@@ -15,18 +15,6 @@ pub struct TimerId {
     serial: u64,
 }
 
-impl TimerId {
-    /// When it is due.
-    pub fn deadline(self) -> Instant {
-        self.deadline
-    }
-
-    /// How many requests the queue had seen when it was made.
-    pub fn serial(self) -> u64 {
-        self.serial
-    }
-}
-
 /// Requests in the order of their deadlines; those with the same deadline in
 /// the order they were made.
 #[derive(Debug)]
@@ -44,7 +32,7 @@ impl<T> Default for TimerQueue<T> {
     }
 }
 
-impl<T: Copy> TimerQueue<T> {
+impl<T> TimerQueue<T> {
     /// Asks for `what` at `deadline`. The original's `event_request_timer()`.
     pub fn request(&mut self, deadline: Instant, what: T) -> TimerId {
         self.serial += 1;
@@ -56,25 +44,15 @@ impl<T: Copy> TimerQueue<T> {
         id
     }
 
-    /// Makes a cancelled request again, as if it had never been cancelled.
-    pub fn put_back(&mut self, id: TimerId, what: T) {
-        self.queue.insert(id, what);
-    }
-
     /// Takes a request back; false when it was no longer there. The original's
     /// `event_cancel_timer()`.
     pub fn cancel(&mut self, id: TimerId) -> bool {
         self.queue.remove(&id).is_some()
     }
 
-    /// The request that is due first.
-    pub fn first(&self) -> Option<(TimerId, T)> {
-        self.queue.first_key_value().map(|(&id, &what)| (id, what))
-    }
-
     /// When the first request is due.
     pub fn first_deadline(&self) -> Option<Instant> {
-        self.first().map(|(id, _)| id.deadline)
+        self.queue.first_key_value().map(|(id, _)| id.deadline)
     }
 
     /// Takes the first request out, provided it is due at `now`.
@@ -106,17 +84,5 @@ mod tests {
         assert_eq!(queue.first_deadline(), Some(at(20)));
         assert_eq!(queue.pop_due(at(21)), Some("later"));
         assert_eq!(queue.first_deadline(), None);
-    }
-
-    #[test]
-    fn what_is_put_back_has_its_old_place() {
-        let now = Instant::now();
-        let mut queue = TimerQueue::default();
-        let first = queue.request(now, "first");
-        queue.request(now, "second");
-        assert!(queue.cancel(first));
-        queue.put_back(first, "first");
-        assert_eq!(queue.pop_due(now), Some("first"));
-        assert_eq!(queue.pop_due(now), Some("second"));
     }
 }

@@ -225,11 +225,6 @@ impl Naive {
         (self.bindings.len(), self.sessions.len(), sessions)
     }
 
-    /// How many bindings a destination has.
-    pub fn bindings_of(&self, dest: &str) -> usize {
-        self.bindings.get(dest).map_or(0, Vec::len)
-    }
-
     /// How many bindings there are.
     pub fn bindings(&self) -> usize {
         self.bindings.values().map(Vec::len).sum()

@@ -3,10 +3,6 @@
 /// How often what matters has happened, and how much there was.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// find_dest had fewer bindings to look at than live endpoints.
-    pub by_bindings: usize,
-    /// The other way round.
-    pub by_endps: usize,
     pub given_back: usize,
     pub given_back_dead: usize,
     pub given_away: usize,
@@ -23,8 +19,6 @@ impl Seen {
     /// Adds what another run has seen, and prints it.
     pub fn add(&mut self, more: Seen) {
         println!("{more:?}");
-        self.by_bindings += more.by_bindings;
-        self.by_endps += more.by_endps;
         self.given_back += more.given_back;
         self.given_back_dead += more.given_back_dead;
         self.given_away += more.given_away;
@@ -39,8 +33,6 @@ impl Seen {
     /// Whether all that matters has happened more than now and then.
     pub fn is_all(&self) -> bool {
         let often = [
-            self.by_bindings,
-            self.by_endps,
             self.given_back,
             self.given_back_dead,
             self.given_away,
