@@ -9,13 +9,20 @@ mod help;
 #[allow(dead_code)]
 mod shim;
 
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use harness::client::{list, Client};
+use harness::client::{list, Client, PATIENCE};
 use harness::daemon::Daemon;
+use harness::directory::Directory;
+use harness::master::Setup;
+use harness::namespace;
 use harness::need;
 use harness::sys;
 use help::*;
@@ -100,14 +107,14 @@ fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// A loop hangs when it logs to a pipe that nobody reads.
-#[test]
-fn the_watchdog_ends_a_loop_that_hangs() {
-    let setup = setup()
-        .main_cf("daemon_timeout = 3s")
+/// A loop hangs when it logs to a pipe that nobody reads. (C logs to that once
+/// more then, and never ends.)
+fn hangs(setup: Setup, directory: Directory) {
+    let setup = setup
+        .option("-odaemon_timeout=3s")
         .option("-v")
         .option("-v");
-    let (daemon, _pipe) = setup.start_unheard().expect("start");
+    let (daemon, _pipe) = setup.start_unheard(directory).expect("start");
     let mut client = connect(&daemon);
     let start = Instant::now();
     let request = list("request=find_endp label=nothing .");
@@ -126,6 +133,59 @@ fn the_watchdog_ends_a_loop_that_hangs() {
     let ended = daemon.wait().expect("to have ended");
     let status = ended.status_text();
     assert!(status == "exit 1" || status == "signal 14", "{status}");
+}
+
+/// Reads a log until this text comes; the message that has it.
+fn read_until(log: UnixDatagram, text: &'static str) -> JoinHandle<String> {
+    log.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    std::thread::spawn(move || loop {
+        let mut buffer = [0; 8192];
+        let count = log.recv(&mut buffer).expect("a message");
+        let message = String::from_utf8_lossy(&buffer[..count]);
+        if message.contains(text) {
+            return message.into_owned();
+        }
+    })
+}
+
+/// The message without the number of the process.
+fn without_pid(message: &str) -> String {
+    let (head, rest) = message.split_once('[').expect("a process");
+    let (_, text) = rest.split_once(']').expect("a process");
+    format!("{head}[PID]{text}")
+}
+
+#[test]
+fn the_watchdog_ends_a_loop_that_hangs_and_tells_postlogd() {
+    let setup = setup().main_cf("maillog_file = /var/log/mail.log");
+    let directory = setup.prepare().expect("a directory");
+    let socket = directory.path().join("q/public/postlog");
+    let log = UnixDatagram::bind(&socket).expect("bind");
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
+    let message = read_until(log, "watchdog timeout");
+    hangs(setup, directory);
+    let message = message.join().expect("the message");
+    let expected = "mail postfix/scache[PID]: fatal: watchdog timeout";
+    assert_eq!(without_pid(&message), expected);
+}
+
+#[test]
+fn the_watchdog_ends_a_loop_that_hangs_and_tells_syslogd() {
+    let setup = setup();
+    let directory = setup.prepare().expect("a directory");
+    fs::create_dir(directory.path().join("dev")).expect("mkdir");
+    let mount = format!("mount --bind {}/dev /dev", directory.path().display());
+    let scache = env!("CARGO_BIN_EXE_scache");
+    let script = namespace::script(directory.path(), scache.as_ref(), &mount);
+    let Some(script) = script else { return };
+    let socket = directory.path().join("dev/log");
+    let log = UnixDatagram::bind(&socket).expect("bind");
+    fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
+    let message = read_until(log, "watchdog timeout");
+    hangs(setup.binary(script), directory);
+    let message = message.join().expect("the message");
+    let expected = "<18>postfix/scache[PID]: fatal: watchdog timeout\n";
+    assert_eq!(without_pid(&message), expected);
 }
 
 /// The daemon under an interposed clock: time(2), gettimeofday(2) and

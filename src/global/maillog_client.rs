@@ -7,7 +7,9 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,11 +17,15 @@ use crate::util::local_time::LocalTime;
 use crate::util::log_socket::LogSocket;
 use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, Severity};
 use crate::util::msg_syslog::msg_syslog_init;
+use crate::util::watchdog::WATCHDOG_TIMEOUT;
 
 /// How master(8) says where to log: the socket of postlogd(8), if it is that,
 /// and the name of the host.
 const POSTLOG_SERVICE: &str = "POSTLOG_SERVICE";
 const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
+
+/// Where syslogd listens: on Linux, and on the BSDs.
+const SYSLOG_SOCKETS: [&str; 2] = ["/dev/log", "/var/run/log"];
 
 /// Room for a line on stderr, unless it is a long one.
 const LINE_ROOM: usize = 4096;
@@ -75,6 +81,43 @@ impl MailLog {
         };
         [(POSTLOG_SERVICE, service), (POSTLOG_HOSTNAME, hostname)]
     }
+
+    /// The lines of the watchdog for this log, and for stderr if wanted, each with
+    /// its descriptor. The connection is opened now, before chroot(2), and is
+    /// never closed; there is none with a syslogd that wants a stream. The lines
+    /// have no time: syslogd adds it, postlogd(8) does not.
+    pub fn watchdog_lines(&self, task: &str, to_stderr: bool) -> Vec<(RawFd, Vec<u8>)> {
+        let text = format!("{task}[{}]: {WATCHDOG_TIMEOUT}", std::process::id());
+        let (socket, line) = match self {
+            MailLog::Syslog(facility) => (
+                SYSLOG_SOCKETS
+                    .iter()
+                    .find_map(|path| connect(path.as_ref())),
+                format!("<{}>{text}\n", facility | libc::LOG_CRIT),
+            ),
+            MailLog::Postlog { service, hostname } => (
+                connect(service),
+                format!("{} {text}", first_label(hostname)),
+            ),
+        };
+        let socket = socket.map(|socket| (socket.into_raw_fd(), line));
+        let stderr = (libc::STDERR_FILENO, format!("{task}: {WATCHDOG_TIMEOUT}\n"));
+        let lines = socket.into_iter().chain(to_stderr.then_some(stderr));
+        lines.map(|(fd, line)| (fd, line.into_bytes())).collect()
+    }
+}
+
+/// A connection for datagrams that does not wait for their reader. None if there
+/// is no such socket.
+fn connect(path: &Path) -> Option<OwnedFd> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.connect(path).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(socket.into())
+}
+
+fn first_label(hostname: &str) -> &str {
+    hostname.split('.').next().unwrap_or(hostname)
 }
 
 /// A variable of the environment; an empty one is as good as none.
@@ -114,8 +157,7 @@ fn stderr_output(task: &str) -> Box<dyn MsgOutput> {
 
 /// Datagrams to postlogd(8). The original's `msg_logger_init()`.
 fn postlog_output(task: &str, service: &Path, hostname: &str) -> Box<dyn MsgOutput> {
-    let hostname = hostname.split('.').next().unwrap_or(hostname);
-    let head = format!("{hostname} {task}[{}]: ", std::process::id());
+    let head = format!("{} {task}[{}]: ", first_label(hostname), std::process::id());
     let form = move |severity, text: &str, line: &mut Vec<u8>| {
         let stamp = LocalTime::at(SystemTime::now()).log_stamp();
         let _ = write!(line, "{stamp} {head}");

@@ -33,7 +33,7 @@ use crate::util::printable::printable;
 use crate::util::stream::Stream;
 use crate::util::strerror::strerror;
 use crate::util::wait::{run as run_task, Task, Wait};
-use crate::util::watchdog::Watchdog;
+use crate::util::watchdog::{watchdog_output, Watchdog};
 use crate::{msg_fatal, msg_info, msg_panic, msg_warn};
 
 /// What a stream without a name is called in messages.
@@ -101,6 +101,10 @@ fn run<S: MultiService>(
     let generation = environment.generation()?;
     if options.debug || environment.debug {
         debug_process(&mut conf, &params, &log)?;
+    }
+    if !options.single {
+        let task = log_task(&params, process_name);
+        watchdog_output(log.watchdog_lines(&task, options.to_stderr));
     }
     enter_jail(&options, &params)?;
     let open_files = open_file_limit()?;

@@ -197,10 +197,10 @@ impl Setup {
         self.start_with(directory, Stdio::from(stdio.try_clone()?), Some(stdio))
     }
 
-    /// Starts the daemon with a log that nobody reads; the pipe it goes to.
-    pub fn start_unheard(self) -> io::Result<(Daemon, OwnedFd)> {
+    /// Starts the daemon in a directory of [`Setup::prepare`] with a stderr that
+    /// nobody reads; the pipe that it is.
+    pub fn start_unheard(self, directory: Directory) -> io::Result<(Daemon, OwnedFd)> {
         let (read, write) = sys::pipe()?;
-        let directory = self.prepare()?;
         let daemon = self.start_to(directory, Stdio::null(), None, Stdio::from(write))?;
         Ok((daemon, read))
     }
