@@ -16,6 +16,9 @@ mod log_time;
 mod postlog;
 #[path = "daemon/process.rs"]
 mod process;
+#[cfg(target_os = "linux")] // elsewhere a full socket loses lines, from C as well
+#[path = "daemon/slow_log.rs"]
+mod slow_log;
 #[path = "daemon/status.rs"]
 mod status;
 #[path = "daemon/syslog.rs"]

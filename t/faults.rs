@@ -12,8 +12,6 @@ mod harness;
 mod help;
 #[path = "faults/hostile.rs"]
 mod hostile;
-#[path = "faults/log.rs"]
-mod log;
 #[path = "faults/many.rs"]
 mod many;
 #[cfg(target_os = "linux")] // for prlimit(2), LD_PRELOAD of accept4(2)

@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::util::local_time::LocalTime;
-use crate::util::log_socket::LogSocket;
-use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, Severity};
+use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, LOG_LINE_SIZE};
 use crate::util::msg_syslog::msg_syslog_init;
 use crate::util::watchdog::WATCHDOG_TIMEOUT;
 
@@ -26,9 +25,6 @@ const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
 
 /// Where syslogd listens: on Linux, and on the BSDs.
 const SYSLOG_SOCKETS: [&str; 2] = ["/dev/log", "/var/run/log"];
-
-/// Room for a line on stderr, unless it is a long one.
-const LINE_ROOM: usize = 4096;
 
 /// Where to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,23 +127,23 @@ pub fn mail_task(syslog_name: &str, process_name: &str) -> String {
 }
 
 /// Logs as `task` from now on; and to stderr as somebody, if at all. The
-/// original's `maillog_client_init()` and `msg_vstream_init()`.
+/// original's `maillog_client_init()`.
 pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
     msg_output_reset();
-    if let Some(task) = stderr {
-        msg_output(stderr_output(task));
-    }
     msg_output(match log {
         MailLog::Syslog(facility) => msg_syslog_init(task, *facility),
-        MailLog::Postlog { service, hostname } => postlog_output(task, service, hostname),
+        MailLog::Postlog { service, hostname } => msg_logger_init(task, service, hostname),
     });
+    if let Some(task) = stderr {
+        msg_output(msg_vstream_init(task));
+    }
 }
 
 /// Lines on stderr.
-fn stderr_output(task: &str) -> Box<dyn MsgOutput> {
+fn msg_vstream_init(task: &str) -> MsgOutput {
     let task = task.to_string();
-    let mut line = Vec::with_capacity(LINE_ROOM);
-    Box::new(move |severity: Severity, text: &str| {
+    let mut line = Vec::with_capacity(LOG_LINE_SIZE);
+    Box::new(move |severity, text| {
         line.clear();
         // There is nowhere to tell that stderr does not work.
         let _ = writeln!(line, "{task}: {}{text}", severity.prefix());
@@ -155,13 +151,33 @@ fn stderr_output(task: &str) -> Box<dyn MsgOutput> {
     })
 }
 
-/// Datagrams to postlogd(8). The original's `msg_logger_init()`.
-fn postlog_output(task: &str, service: &Path, hostname: &str) -> Box<dyn MsgOutput> {
+/// Datagrams to postlogd(8), which are waited for. Its socket is master(8)'s and
+/// so outlives it. Without one, each message is a new attempt to connect, but a
+/// connection stays the only one, as in the original.
+fn msg_logger_init(task: &str, service: &Path, hostname: &str) -> MsgOutput {
     let head = format!("{} {task}[{}]: ", first_label(hostname), std::process::id());
-    let form = move |severity, text: &str, line: &mut Vec<u8>| {
+    let service = service.to_path_buf();
+    let mut socket = msg_logger_connect(&service);
+    let mut line = Vec::with_capacity(LOG_LINE_SIZE);
+    Box::new(move |severity, text| {
         let stamp = LocalTime::at(SystemTime::now()).log_stamp();
+        line.clear();
+        // Writing to memory does not fail.
         let _ = write!(line, "{stamp} {head}");
-        log_text(severity, text, line);
-    };
-    Box::new(LogSocket::new(service, &[libc::SOCK_DGRAM], Box::new(form)))
+        log_text(severity, text, &mut line);
+        if socket.is_none() {
+            socket = msg_logger_connect(&service);
+        }
+        if let Some(socket) = &socket {
+            // There is nowhere to tell that the log does not work.
+            let _ = socket.send(&line);
+        }
+    })
+}
+
+/// The connection with postlogd(8); None where there is no such socket.
+fn msg_logger_connect(service: &Path) -> Option<UnixDatagram> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.connect(service).ok()?;
+    Some(socket)
 }

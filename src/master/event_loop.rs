@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::master_proto::{MasterPipe, MasterStatus};
 use crate::util::event::{Events, Interest};
-use crate::util::msg::{msg_flush, msg_verbose};
+use crate::util::msg::msg_verbose;
 use crate::util::open_limit::{is_out_of_fds, open_files};
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::signal_pipe::SignalPipe;
@@ -220,7 +220,6 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         watchdog: &Watchdog,
         ready: &mut Vec<RawFd>,
     ) -> io::Result<Instant> {
-        let deadline = deadline.into_iter().chain(msg_flush(now)).min();
         self.events.wait(deadline, now, ready)?;
         watchdog.pat();
         Ok(Instant::now())

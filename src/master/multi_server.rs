@@ -25,8 +25,8 @@ use crate::global::mail_params::{mail_params_init, MailParams};
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::getopt::Getopt;
-use crate::util::local_time::LocalTime;
-use crate::util::msg::{msg_drain, msg_verbose};
+use crate::util::local_time::tzset;
+use crate::util::msg::msg_verbose;
 use crate::util::open_limit::open_limit;
 use crate::util::poll_fd::{read_wait, write_wait};
 use crate::util::printable::printable;
@@ -56,7 +56,6 @@ pub fn multi_server_main<S: MultiService>(
     if let Err(text) = run(init) {
         msg_fatal!("{text}");
     }
-    msg_drain();
     exit(0)
 }
 
@@ -69,6 +68,7 @@ fn run<S: MultiService>(
     let mut args = env::args_os();
     let environment = Environment::read(args.next().as_ref());
     let process_name = &environment.process_name;
+    tzset();
     environment.log();
     if msg_verbose() > 0 {
         msg_info!("daemon started");
@@ -196,9 +196,6 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
         )
     })?;
     let root = CString::new(queue_directory.as_bytes()).map_err(|err| err.to_string())?;
-    if options.chroot {
-        LocalTime::keep_zone();
-    }
     chroot_uid(
         options.chroot.then_some(&root),
         options.unprivileged.then_some(&params.mail_owner),
@@ -223,7 +220,6 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
 
 /// Waits until what the request waits for has come, or it takes too long.
 fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
-    msg_drain();
     let is_ready = match stream.wait() {
         Wait::Turn => Ok(true),
         Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout)

@@ -1,19 +1,23 @@
 //! `local_time`: the time of day as log lines have it.
 //!
-//! The system's time zone is looked at each time, as localtime(3) does in glibc:
-//! an administrator may change it while the program runs. In a jail there is
-//! nothing to look at, and the rules that are known stay in force.
+//! The time zone is that of the start of the program: in a chroot jail there are
+//! no files to read it from.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-
-// Messages are written anywhere, and so this cannot be told to who writes them.
-static KEEPS_ZONE: AtomicBool = AtomicBool::new(false);
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
+
+/// Reads the time zone's rules; to be called once, before chroot(2). What
+/// tzset(3) does, which the libc crate does not have: localtime(3) does it first.
+pub fn tzset() {
+    let time = 0;
+    // SAFETY: `time` outlives the call; the result, which is shared, is not
+    // looked at.
+    unsafe { libc::localtime(&time) };
+}
 
 /// A moment in the local time zone.
 #[derive(Clone, Copy)]
@@ -24,30 +28,10 @@ impl LocalTime {
     pub fn at(when: SystemTime) -> LocalTime {
         // (Its type has two sizes on some systems, and its name is deprecated.)
         let time = seconds(when) as _;
-        if !KEEPS_ZONE.load(Ordering::Relaxed) {
-            // SAFETY: `time` outlives the call; the result, which is shared, is
-            // not looked at.
-            unsafe { libc::localtime(&time) };
-        }
         let mut tm = empty();
         // SAFETY: both pointers are to locals that outlive the call.
         unsafe { libc::localtime_r(&time, &mut tm) };
         LocalTime(tm)
-    }
-
-    /// The time at `when` in no zone.
-    pub fn universal(when: SystemTime) -> LocalTime {
-        let time = seconds(when) as _;
-        let mut tm = empty();
-        // SAFETY: both pointers are to locals that outlive the call.
-        unsafe { libc::gmtime_r(&time, &mut tm) };
-        LocalTime(tm)
-    }
-
-    /// Reads the time zone's rules for the last time, for use in a chroot.
-    pub fn keep_zone() {
-        LocalTime::at(SystemTime::now());
-        KEEPS_ZONE.store(true, Ordering::Relaxed);
     }
 
     /// `Nov  4 01:48:58`, as ctime(3) has it between weekday and year.

@@ -10,7 +10,6 @@ pub mod get_hostname;
 pub mod getopt;
 pub mod held_socket;
 pub mod local_time;
-pub mod log_socket;
 pub mod mac_expand;
 pub mod mac_parse;
 pub mod mac_relop;

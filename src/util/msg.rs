@@ -14,7 +14,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::printable::printable_text;
 
@@ -60,39 +60,18 @@ pub fn short_text<'a>(room: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str {
     std::str::from_utf8(&room[..length]).unwrap_or_default()
 }
 
-/// Where messages go.
-pub trait MsgOutput: Send {
-    /// Takes one message; the text is without prefix. A fatal one may wait for
-    /// [`LAST_WORD_TIME`] until it is gone, others may not wait. Whether nothing
-    /// is left to be sent later.
-    fn print(&mut self, severity: Severity, text: &str) -> bool;
-
-    /// Sends what could not be sent before, if it is time for that. When it is
-    /// time again; nothing when all is gone.
-    fn flush(&mut self, _now: Instant) -> Option<Instant> {
-        None
-    }
-}
-
-/// Whatever takes a message and is done with it.
-impl<F: FnMut(Severity, &str) + Send> MsgOutput for F {
-    fn print(&mut self, severity: Severity, text: &str) -> bool {
-        self(severity, text);
-        true
-    }
-}
-
-/// How long the last messages of a program may wait.
-pub const LAST_WORD_TIME: Duration = Duration::from_secs(1);
+/// Takes one message; the text is without prefix. The original's `MSG_OUTPUT_FN`.
+pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
 
 /// The longest text that goes to a log, in bytes; the rest is cut off.
 const LOG_TEXT_LIMIT: usize = 2000;
 
+/// Enough for a line of that length and what is before and behind the text.
+pub const LOG_LINE_SIZE: usize = 4096;
+
 static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
-/// An output has something left: it costs less to look here than to ask them.
-static UNSENT: AtomicBool = AtomicBool::new(false);
-static OUTPUTS: Mutex<Vec<Box<dyn MsgOutput>>> = Mutex::new(Vec::new());
+static OUTPUTS: Mutex<Vec<MsgOutput>> = Mutex::new(Vec::new());
 
 /// The number of `-v` options so far. The original's `msg_verbose`.
 pub fn msg_verbose() -> u32 {
@@ -110,37 +89,13 @@ pub fn msg_utf8_enable(utf8: bool) {
 }
 
 /// Adds an output for messages. The original's `msg_output()`.
-pub fn msg_output(output: Box<dyn MsgOutput>) {
+pub fn msg_output(output: MsgOutput) {
     outputs().push(output);
 }
 
 /// Forgets all outputs, for a program that changes where it logs.
 pub fn msg_output_reset() {
-    msg_drain();
     outputs().clear();
-}
-
-/// Sends what could not be sent before; to be called now and then. When it is
-/// time for the next call; nothing when all is gone.
-pub fn msg_flush(now: Instant) -> Option<Instant> {
-    if !UNSENT.load(Ordering::Relaxed) {
-        return None;
-    }
-    let mut outputs = OUTPUTS.try_lock().ok()?;
-    let outputs = outputs.iter_mut();
-    let again = outputs.filter_map(|output| output.flush(now)).min();
-    UNSENT.store(again.is_some(), Ordering::Relaxed);
-    again
-}
-
-/// Waits until all is sent, but no longer than [`LAST_WORD_TIME`].
-pub fn msg_drain() {
-    let mut now = Instant::now();
-    let end = now + LAST_WORD_TIME;
-    while let Some(again) = msg_flush(now).filter(|_| now < end) {
-        thread::sleep(again.min(end).saturating_duration_since(now));
-        now = Instant::now();
-    }
 }
 
 /// Logs one message that does not end the program; what the macros call.
@@ -166,9 +121,7 @@ fn print(severity: Severity, text: &str) {
     match OUTPUTS.try_lock() {
         Ok(mut outputs) => {
             for output in outputs.iter_mut() {
-                if !output.print(severity, text) {
-                    UNSENT.store(true, Ordering::Relaxed);
-                }
+                output(severity, text);
             }
         }
         // An output hangs or has failed, and this is what there is to say of it.
@@ -181,7 +134,7 @@ fn exit_after_delay() -> ! {
     std::process::exit(1)
 }
 
-fn outputs() -> std::sync::MutexGuard<'static, Vec<Box<dyn MsgOutput>>> {
+fn outputs() -> std::sync::MutexGuard<'static, Vec<MsgOutput>> {
     OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,23 +1,38 @@
-//! `msg_syslog`: messages to the system's log.
+//! `msg_syslog`: messages to the system's log, through syslog(3).
 //!
-//! What syslog(3) sends, byte for byte, but not through it, because it waits
-//! for a syslogd that does not read (see [`log_socket`](super::log_socket)). So
-//! it is on Linux, whatever its C library; other systems have other protocols,
-//! and there it is left to syslog(3).
+//! It waits for a syslogd(8) that does not read, and connects anew to one that
+//! was restarted. A message is lost only while there is none.
 
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::msg::{MsgOutput, Severity};
+use super::msg::{log_text, MsgOutput, Severity, LOG_LINE_SIZE};
 
 // main.cf names it while the output is in use.
 static FACILITY: AtomicI32 = AtomicI32::new(libc::LOG_MAIL);
 
-/// Connects to the system's log as `ident` now, so that it works in a chroot;
-/// `facility` is one of syslog(3).
+/// Connects to the system's log as `ident` now, so that it works in a chroot
+/// jail; `facility` is one of syslog(3). Another call changes the name and keeps
+/// the connection.
 /// The original's `msg_syslog_init()`.
-pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> Box<dyn MsgOutput> {
+pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> MsgOutput {
     msg_syslog_set_facility(facility);
-    output(ident)
+    // openlog() keeps the pointer that it is given: the name is never freed.
+    let ident = CString::new(ident.replace('\0', "?")).expect("no NUL is left");
+    let ident = Box::leak(ident.into_boxed_c_str());
+    // SAFETY: `ident` is a NUL-terminated string that is never freed.
+    unsafe { libc::openlog(ident.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, facility) };
+    // Allocated in advance: a message may say that there is no memory.
+    let mut line = Vec::with_capacity(LOG_LINE_SIZE);
+    Box::new(move |severity, text| {
+        line.clear();
+        log_text(severity, text, &mut line);
+        line.push(0);
+        if let Ok(line) = CStr::from_bytes_until_nul(&line) {
+            // SAFETY: the format takes one string, and both are NUL-terminated.
+            unsafe { libc::syslog(priority(severity), c"%s".as_ptr(), line.as_ptr()) };
+        }
+    })
 }
 
 /// Uses another facility from now on. The original's
@@ -63,58 +78,4 @@ fn priority(severity: Severity) -> libc::c_int {
         Severity::Fatal | Severity::Panic => libc::LOG_CRIT,
     };
     FACILITY.load(Ordering::Relaxed) | level
-}
-
-#[cfg(target_os = "linux")]
-fn output(ident: &str) -> Box<dyn MsgOutput> {
-    use std::io::Write;
-    use std::path::Path;
-    use std::time::SystemTime;
-
-    use super::local_time::LocalTime;
-    use super::log_socket::LogSocket;
-    use super::msg::log_text;
-
-    const PATH_LOG: &str = "/dev/log";
-    const KINDS: [libc::c_int; 2] = [libc::SOCK_DGRAM, libc::SOCK_STREAM];
-    // Its syslog(3) writes universal time, and a newline at the end.
-    const IS_MUSL: bool = cfg!(target_env = "musl");
-
-    let head = format!("{ident}[{}]: ", std::process::id());
-    let form = move |severity, text: &str, line: &mut Vec<u8>| {
-        let now = SystemTime::now();
-        let time = match IS_MUSL {
-            true => LocalTime::universal(now),
-            false => LocalTime::at(now),
-        };
-        let (priority, stamp) = (priority(severity), time.ctime());
-        let _ = write!(line, "<{priority}>{stamp} {head}");
-        log_text(severity, text, line);
-        if IS_MUSL {
-            line.push(b'\n');
-        }
-    };
-    Box::new(LogSocket::new(Path::new(PATH_LOG), &KINDS, Box::new(form)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn output(ident: &str) -> Box<dyn MsgOutput> {
-    use std::ffi::CString;
-
-    use super::msg::log_text;
-
-    // openlog() keeps the pointer it is given, so the name must stay.
-    let ident = CString::new(ident.replace('\0', "?")).expect("no NUL is left");
-    let ident = Box::leak(ident.into_boxed_c_str());
-    let options = libc::LOG_PID | libc::LOG_NDELAY;
-    // SAFETY: `ident` is a NUL-terminated string that is never freed.
-    unsafe { libc::openlog(ident.as_ptr(), options, libc::LOG_MAIL) };
-    Box::new(|severity: Severity, text: &str| {
-        let mut line = Vec::new();
-        log_text(severity, text, &mut line);
-        if let Ok(line) = CString::new(line) {
-            // SAFETY: the format takes one string, and both are NUL-terminated.
-            unsafe { libc::syslog(priority(severity), c"%s".as_ptr(), line.as_ptr()) };
-        }
-    })
 }

@@ -1,7 +1,9 @@
 //! `signal_pipe`: a signal, for a loop that waits for descriptors.
 //!
 //! A signal handler may do next to nothing. This one writes a byte that the
-//! loop finds when it comes round; what the signal means is decided there.
+//! loop finds when it comes round; what the signal means is decided there. An
+//! alarm ends a process that does not end by itself: it may be waiting for a log
+//! that nobody reads.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
@@ -9,6 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::sigaction::set_handler;
+
+/// Time for the process to end once the signal has come, in seconds.
+const TIME_TO_END: libc::c_uint = 5;
 
 // A signal handler can be told nothing but by statics.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
@@ -19,8 +24,8 @@ static HAS_COME: AtomicBool = AtomicBool::new(false);
 pub struct SignalPipe(UnixStream);
 
 impl SignalPipe {
-    /// From now on this signal does nothing but make the pipe readable. A
-    /// process has one such pipe. Fails when no descriptor is left, or when
+    /// From now on this signal makes the pipe readable, and the process has a few
+    /// seconds to end. A process has one such pipe. Fails when no descriptor is left, or when
     /// there is no such signal.
     pub fn new(signal: libc::c_int) -> io::Result<SignalPipe> {
         // A pair of sockets, because std makes those close-on-exec.
@@ -48,8 +53,13 @@ pub fn signal_has_come() -> bool {
 extern "C" fn note_signal(_signal: libc::c_int) {
     if !HAS_COME.swap(true, Ordering::Relaxed) {
         let fd = WRITE_END.load(Ordering::Relaxed);
-        // SAFETY: write() is async-signal-safe, and there is one byte to write.
-        unsafe { libc::write(fd, [0u8].as_ptr().cast(), 1) };
+        // SAFETY: the calls are async-signal-safe, there is one byte to write, and
+        // SIG_DFL is no handler.
+        unsafe {
+            libc::write(fd, [0u8].as_ptr().cast(), 1);
+            libc::signal(libc::SIGALRM, libc::SIG_DFL);
+            libc::alarm(TIME_TO_END);
+        }
     }
 }
 
@@ -72,5 +82,7 @@ mod tests {
             assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
             assert!(signal_has_come());
         }
+        // SAFETY: alarm() takes and returns plain numbers.
+        assert!(unsafe { libc::alarm(0) } > 0);
     }
 }

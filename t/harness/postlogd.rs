@@ -47,39 +47,6 @@ impl Postlogd {
         }
     }
 
-    /// How many lines of usual length one sender can send before they are read.
-    pub fn takes(&self) -> usize {
-        let count = self.send_all(&sender());
-        self.discard(count);
-        count
-    }
-
-    /// Sends to it until it takes no more from anybody before it reads; how many
-    /// datagrams that are.
-    pub fn fill(&self) -> usize {
-        let (mut senders, mut total) = (Vec::new(), 0);
-        loop {
-            let sender = sender();
-            match self.send_all(&sender) {
-                0 => return total,
-                count => total += count,
-            }
-            senders.push(sender);
-        }
-    }
-
-    fn send_all(&self, sender: &UnixDatagram) -> usize {
-        let send = |_: &usize| sender.send_to(&[b'x'; 100], &self.path).is_ok();
-        (0..).take_while(send).count()
-    }
-
-    /// Reads so many datagrams, whatever they are.
-    pub fn discard(&self, count: usize) {
-        for _ in 0..count {
-            self.socket.recv(&mut [0; 1]).expect("a datagram");
-        }
-    }
-
     /// Nothing has come that was not received.
     pub fn is_empty(&self) -> bool {
         self.socket.set_nonblocking(true).expect("non-blocking");
@@ -95,12 +62,6 @@ impl Drop for Postlogd {
         let _ = fs::remove_file(&self.path);
         let _ = self.socket.shutdown(Shutdown::Both);
     }
-}
-
-fn sender() -> UnixDatagram {
-    let sender = UnixDatagram::unbound().expect("a socket");
-    sender.set_nonblocking(true).expect("non-blocking");
-    sender
 }
 
 /// Is it of the form `Mmm dd hh:mm:ss`?

@@ -267,6 +267,17 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     }
 }
 
+/// Whether `fd` can be written to now.
+pub fn writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, valid for the length of the call.
+    check(unsafe { libc::poll(&mut poll, 1, 0) }).map(|count| count > 0)
+}
+
 /// Room for one control message with [`MAX_FDS`] descriptors, aligned.
 #[repr(align(8))]
 struct Control([u8; (24 + MAX_FDS * size_of::<RawFd>()).next_multiple_of(8)]);

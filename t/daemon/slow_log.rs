@@ -1,0 +1,124 @@
+//! A reader of the log that is slow: the daemon waits for it, and no line is
+//! lost, not with -v either.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::harness::client::Client;
+use super::harness::daemon::Daemon;
+use super::harness::kind::Kind;
+use super::harness::master::Setup;
+use super::harness::postlogd::Postlogd;
+use super::harness::sys;
+use super::syslog::{self, Syslogd};
+use super::{ask, connect, eventually, kind, list, LOOKUP, NOTHING};
+
+/// Time between two lines that are read: more than the daemon needs to log one.
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// Number of requests. With -v each has several lines in the log.
+const REQUESTS: usize = 1500;
+const FEWEST_LINES: usize = 10_000;
+
+/// A daemon that logs to postlogd(8).
+fn postlog(setup: Setup) -> (Postlogd, Daemon) {
+    let setup = setup.main_cf("maillog_file = /var/log/mail.log");
+    let directory = setup.prepare().expect("a directory");
+    let postlogd = Postlogd::bind(directory.path(), "postlog");
+    let daemon = setup.start_in(directory).expect("start");
+    (postlogd, daemon)
+}
+
+/// With -v, and not to stderr.
+fn verbose() -> Setup {
+    Setup::new().without_stderr_log().option("-v")
+}
+
+/// Has requests sent and answered meanwhile, and waits until no more fits into
+/// the socket of the log.
+fn fill_log(daemon: &Daemon, mut client: Client, log: &Path) {
+    daemon.drain_status().expect("the status is read");
+    thread::spawn(move || {
+        for number in 0..REQUESTS {
+            let sent = client.send_list(&format!("request=line-{number} ."));
+            // In one test the daemon ends before it has answered.
+            let Ok(reply) = sent.and_then(|()| client.receive_list()) else {
+                return;
+            };
+            assert_eq!(reply, list("status=1 ."));
+        }
+    });
+    let probe = UnixDatagram::unbound().expect("a socket");
+    probe.connect(log).expect("connect");
+    eventually("the log is full", || {
+        !sys::writable(probe.as_fd()).expect("poll")
+    });
+}
+
+/// Fills the log and only then reads it, slowly: for each request there are the
+/// same lines as for all others, in the same order.
+fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String) {
+    let mut first = Vec::new();
+    let client = thread::scope(|scope| {
+        // What is logged until then may be more than fits.
+        let client = scope.spawn(|| connect(daemon));
+        while !next().ends_with("send attr protocol = connection_cache_protocol") {}
+        client.join().expect("a client")
+    });
+    fill_log(daemon, client, log);
+    for number in 0..REQUESTS {
+        let name = format!("line-{number}");
+        let mut lines = Vec::new();
+        let mut is_last = false;
+        while !is_last {
+            thread::sleep(PAUSE);
+            let line = next();
+            is_last = line.ends_with("master_notify: status 1");
+            lines.push(line.replace(&name, "NAME"));
+        }
+        if number == 0 {
+            let warning = "warning: unrecognized request: \"NAME\", ignored";
+            assert!(lines.iter().any(|line| line.ends_with(warning)));
+            first = lines;
+        } else {
+            assert_eq!(lines, first, "{name}");
+        }
+    }
+    assert!(first.len() * REQUESTS >= FEWEST_LINES);
+}
+
+#[test]
+fn nothing_is_lost_on_the_way_to_postlogd() {
+    let (postlogd, daemon) = postlog(verbose());
+    let log = daemon.directory().join("q/public/postlog");
+    nothing_is_lost(&daemon, &log, || postlogd.receive(daemon.pid()).text);
+}
+
+#[test]
+fn nothing_is_lost_on_the_way_to_syslogd() {
+    let Some((mut syslogd, daemon)) = syslog::start(verbose(), Syslogd::datagram) else {
+        return;
+    };
+    let log = daemon.directory().join("dev/log");
+    nothing_is_lost(&daemon, &log, || syslogd.receive(daemon.pid()));
+}
+
+#[test]
+fn sigterm_ends_the_daemon_though_nobody_reads_the_log() {
+    let (_postlogd, daemon) = postlog(Setup::new());
+    let log = daemon.directory().join("q/public/postlog");
+    let mut client = connect(&daemon);
+    // Now there are statistics to log at the end.
+    ask(&mut client, LOOKUP, NOTHING);
+    fill_log(&daemon, client, &log);
+    daemon.signal(libc::SIGTERM).expect("kill");
+    let signal = match kind() {
+        Kind::C => libc::SIGTERM,
+        Kind::Port => libc::SIGALRM,
+    };
+    let ended = daemon.wait().expect("end");
+    assert_eq!(ended.status_text(), format!("signal {signal}"));
+}
