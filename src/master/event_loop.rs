@@ -7,24 +7,27 @@
 //! it waits, and `ipc_timeout` limits how long that may take. At the end what has
 //! begun is finished.
 
+mod clients;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::master_proto::{MasterPipe, MasterStatus};
-use crate::util::event::{Events, Interest};
+use self::clients::Client;
+use super::master_proto::MasterPipe;
+use crate::util::event::Events;
 use crate::util::msg::msg_verbose;
-use crate::util::open_limit::{is_out_of_fds, open_files};
-use crate::util::poll_fd::{read_wait, write_wait};
+use crate::util::open_limit::open_files;
+use crate::util::rate_limit::RateLimit;
 use crate::util::signal_pipe::SignalPipe;
-use crate::util::stream::{is_temporary, Stream};
+use crate::util::stream::Stream;
 use crate::util::strerror::strerror;
 use crate::util::timer::{TimerId, TimerQueue};
-use crate::util::wait::{run, Task, Wait};
+use crate::util::wait::Wait;
 use crate::util::watchdog::Watchdog;
 use crate::{msg_info, msg_warn};
 
@@ -104,8 +107,8 @@ pub struct EventLoop<'a, S: MultiService> {
     idle_timer: Option<TimerId>,
     /// Runs while no client is accepted.
     pause_timer: Option<TimerId>,
-    crowd_warning: RateLimit,
-    error_warning: RateLimit,
+    clients_warning: RateLimit,
+    accept_warning: RateLimit,
     /// What has begun is finished, and nothing else is begun.
     is_ending: bool,
 }
@@ -115,16 +118,6 @@ enum Owner<'a> {
     Sigterm(SignalPipe),
     Listener(UnixListener),
     Client(Client<'a>),
-}
-
-struct Client<'a> {
-    stream: Rc<Stream>,
-    task: Task<'a>,
-    interest: Interest,
-    /// When its time is over. The timer that runs may be due earlier; it is
-    /// made again then, which is cheaper than a new one for each request.
-    deadline: Option<Instant>,
-    timer: Option<TimerId>,
 }
 
 /// What is to be done when a timer is due.
@@ -144,14 +137,6 @@ const TIMERS_MOST: usize = 100;
 /// How long the requests that have begun may take when the process ends: all
 /// is over within a second.
 const FINISH_TIME: Duration = Duration::from_millis(900);
-
-/// How long no client is accepted, if none has gone: descriptors become free in
-/// other ways, too.
-const PAUSE_TIME: Duration = Duration::from_secs(1);
-
-/// Number of descriptors that clients leave to the service when there are many of
-/// them, or half of those that there are.
-const SERVICE_FDS: usize = 8;
 
 impl<'a, S: MultiService> EventLoop<'a, S> {
     /// A server without clients; `path` names their connections in messages.
@@ -176,8 +161,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             timers: TimerQueue::default(),
             idle_timer: None,
             pause_timer: None,
-            crowd_warning: RateLimit::default(),
-            error_warning: RateLimit::default(),
+            clients_warning: RateLimit::new(service.status_update_time()),
+            accept_warning: RateLimit::new(service.status_update_time()),
             is_ending: false,
         };
         new.own(master.as_fd().as_raw_fd(), Owner::Master)?;
@@ -273,193 +258,6 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Accepts a client. One for which there is no descriptor waits. The original's
-    /// `multi_server_accept_local()`.
-    fn multi_server_accept_local(&mut self, listener: RawFd, now: Instant) -> Result<(), End> {
-        if self.pause_timer.is_some() {
-            return Ok(());
-        }
-        let most = self.limits.open_files.saturating_sub(self.own_fds);
-        let service_fds = SERVICE_FDS.min(most / 2);
-        let free = most.saturating_sub(self.client_count);
-        if free <= service_fds {
-            self.pause_because_of_clients(now);
-            return Ok(());
-        }
-        if free.saturating_sub(self.service.descriptors()) <= service_fds {
-            self.service.evict();
-        }
-        let accepted = match &self.fdtable[listener as usize] {
-            Some(Owner::Listener(socket)) => socket.accept(),
-            _ => return Ok(()),
-        };
-        match accepted {
-            Ok((client, _)) => return self.multi_server_wakeup(client, now),
-            Err(err) if is_temporary(&err) || is_of_client(&err) => {}
-            Err(err) if is_out_of_fds(&err) => {
-                self.service.evict();
-                self.pause_because_of_clients(now);
-            }
-            Err(err) => {
-                if self.error_warning.may_warn(self.service, now) {
-                    let reason = strerror(&err);
-                    msg_warn!("accept connection: {reason}, clients have to wait");
-                }
-                self.pause(now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Pauses because there are as many clients as there can be.
-    fn pause_because_of_clients(&mut self, now: Instant) {
-        if self.crowd_warning.may_warn(self.service, now) {
-            let count = self.client_count;
-            msg_warn!("out of file descriptors: {count} clients, others have to wait");
-        }
-        self.pause(now);
-    }
-
-    /// Accepts no client for a while, or before another has gone.
-    fn pause(&mut self, now: Instant) {
-        self.pause_timer = Some(self.timers.request(now + PAUSE_TIME, Timer::Accept));
-        for socket in self.listeners() {
-            self.forget(socket.as_fd());
-        }
-    }
-
-    /// Accepts clients again, after a pause.
-    fn accept_again(&mut self) {
-        let Some(timer) = self.pause_timer.take() else {
-            return;
-        };
-        self.timers.cancel(timer);
-        for socket in self.listeners() {
-            if let Err(err) = self.events.event_enable_read(socket.as_fd()) {
-                msg_warn!("event_enable_read: {}", strerror(&err));
-            }
-        }
-    }
-
-    fn listeners(&self) -> impl Iterator<Item = &UnixListener> {
-        self.fdtable.iter().filter_map(|owner| match owner {
-            Some(Owner::Listener(socket)) => Some(socket),
-            _ => None,
-        })
-    }
-
-    /// Begins to serve a client. The original's `multi_server_wakeup()`.
-    fn multi_server_wakeup(&mut self, socket: UnixStream, now: Instant) -> Result<(), End> {
-        let fd = socket.as_raw_fd();
-        if msg_verbose() > 0 {
-            msg_info!("connection established fd {fd}");
-        }
-        if let Err(err) = socket.set_nonblocking(true) {
-            msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
-            return Ok(());
-        }
-        let stream = Rc::new(Stream::new(socket.into(), self.path.clone()));
-        let task = multi_server_execute(self.service, self.master, stream.clone());
-        let client = Owner::Client(Client {
-            stream,
-            task: Box::pin(task),
-            interest: Interest::Read,
-            deadline: None,
-            timer: None,
-        });
-        if let Err(err) = self.own(fd, client) {
-            msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
-            return Ok(());
-        }
-        if let Some(timer) = self.idle_timer.take() {
-            self.timers.cancel(timer);
-        }
-        self.client_count += 1;
-        self.limit_service();
-        self.run_client(fd, now)
-    }
-
-    /// Runs what is done for a client until it waits, and sees to it that it goes
-    /// on when that has come.
-    fn run_client(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
-        let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
-            return Ok(());
-        };
-        if run(&mut client.task) {
-            self.multi_server_disconnect(fd, now);
-            return Ok(());
-        }
-        let wait = client.stream.wait();
-        client.deadline = match wait {
-            Wait::Request | Wait::Turn => None,
-            Wait::Input | Wait::Output => Some(now + self.limits.ipc_timeout),
-        };
-        if let (Some(deadline), None) = (client.deadline, client.timer) {
-            client.timer = Some(self.timers.request(deadline, Timer::Client(fd)));
-        }
-        if wait == Wait::Turn {
-            self.run_queue.push_back(fd);
-        }
-        let interest = match wait {
-            Wait::Output => Interest::Write,
-            Wait::Request | Wait::Input | Wait::Turn => Interest::Read,
-        };
-        if client.interest != interest {
-            client.interest = interest;
-            if let Err(err) = self.events.event_change(client.stream.as_fd(), interest) {
-                msg_warn!("cannot serve client: {}", strerror(&err));
-                self.cut_off(fd, now);
-            }
-        }
-        match self.master.is_gone() && !self.is_ending {
-            true => Err(End::MasterGone),
-            false => Ok(()),
-        }
-    }
-
-    /// A client's timer is due: it is late, unless it has gone on meanwhile.
-    fn client_is_due(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
-        let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
-            return Ok(());
-        };
-        client.timer = client
-            .deadline
-            .filter(|&deadline| deadline > now)
-            .map(|deadline| self.timers.request(deadline, Timer::Client(fd)));
-        if client.timer.is_some() || client.deadline.is_none() {
-            return Ok(());
-        }
-        // One wait reports a limited number: this one may have done its part.
-        let is_ready = match client.stream.wait() {
-            Wait::Output => write_wait(client.stream.as_fd(), Duration::ZERO),
-            _ => read_wait(client.stream.as_fd(), Duration::ZERO),
-        };
-        if !is_ready.unwrap_or(false) {
-            client.stream.time_out();
-        }
-        self.run_client(fd, now)
-    }
-
-    /// The end of a client. The original's `multi_server_disconnect()`.
-    fn multi_server_disconnect(&mut self, fd: RawFd, now: Instant) {
-        let Some(Owner::Client(client)) = self.fdtable[fd as usize].take() else {
-            return;
-        };
-        if msg_verbose() > 0 {
-            msg_info!("connection closed fd {fd}");
-        }
-        self.forget(client.stream.as_fd());
-        if let Some(timer) = client.timer {
-            self.timers.cancel(timer);
-        }
-        self.client_count -= 1;
-        self.limit_service();
-        if self.client_count == 0 && !self.is_ending {
-            self.start_idle_timer(now);
-        }
-        self.accept_again();
-    }
-
     fn start_idle_timer(&mut self, now: Instant) {
         let deadline = now + self.limits.max_idle;
         self.idle_timer = Some(self.timers.request(deadline, Timer::Idle));
@@ -538,15 +336,6 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Ends a client without waiting for it any longer.
-    fn cut_off(&mut self, fd: RawFd, now: Instant) {
-        if let Some(Owner::Client(client)) = &self.fdtable[fd as usize] {
-            client.stream.cut_off();
-            // Its task comes to its end.
-            let _ = self.run_client(fd, now);
-        }
-    }
-
     /// Enters a descriptor into the table, and watches it for input.
     fn own(&mut self, fd: RawFd, owner: Owner<'a>) -> io::Result<()> {
         let index = fd as usize;
@@ -578,63 +367,5 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             let fd = fd.as_raw_fd();
             msg_warn!("event_disable_readwrite: fd {fd}: {}", strerror(&err));
         }
-    }
-
-    /// Tells the service how many descriptors clients leave to it.
-    fn limit_service(&self) {
-        let others = self.own_fds + self.client_count;
-        let most = self.limits.open_files.saturating_sub(others);
-        self.service.limit_descriptors(most);
-    }
-}
-
-/// What is done for a client, from its first request to its end. The original's
-/// `multi_server_execute()`, which is called for each.
-async fn multi_server_execute<S: MultiService>(
-    service: &S,
-    master: &MasterPipe,
-    stream: Rc<Stream>,
-) {
-    let mut client = S::Client::default();
-    service.post_accept(&stream).await;
-    while stream.next_request().await {
-        master.master_notify(MasterStatus::Taken);
-        service.service(&stream, &mut client).await;
-        master.master_notify(MasterStatus::Available);
-    }
-}
-
-/// The errors of accept(2) after which the original's `sane_accept()` tries
-/// again: what they are about is a client that has gone.
-fn is_of_client(err: &io::Error) -> bool {
-    matches!(
-        err.raw_os_error(),
-        Some(
-            libc::ECONNREFUSED
-                | libc::ECONNRESET
-                | libc::ECONNABORTED
-                | libc::EHOSTDOWN
-                | libc::EHOSTUNREACH
-                | libc::ENETDOWN
-                | libc::ENETUNREACH
-                | libc::ENOTCONN
-                | libc::ENOBUFS
-                | libc::EPROTO
-        )
-    )
-}
-
-/// A warning that is logged once in the time between two statistics.
-#[derive(Debug, Default)]
-struct RateLimit(Option<Instant>);
-
-impl RateLimit {
-    fn may_warn(&mut self, service: &impl MultiService, now: Instant) -> bool {
-        let interval = service.status_update_time();
-        let may = self.0.is_none_or(|last| last + interval <= now);
-        if may {
-            self.0 = Some(now);
-        }
-        may
     }
 }

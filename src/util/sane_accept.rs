@@ -1,0 +1,31 @@
+//! `sane_accept`: accept(2), whose errors can be about a client that has gone.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+/// Errors that say nothing about the listener.
+const OF_CLIENT: [libc::c_int; 10] = [
+    libc::ECONNREFUSED,
+    libc::ECONNRESET,
+    libc::ECONNABORTED,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::ENOTCONN,
+    libc::ENOBUFS,
+    libc::EPROTO,
+];
+
+/// Accepts a client, close-on-exec. Fails with `WouldBlock` when there is none, or
+/// when it has gone meanwhile, and else as accept(2) does. The original's
+/// `sane_accept()`.
+pub fn sane_accept(listener: &UnixListener) -> io::Result<UnixStream> {
+    match listener.accept() {
+        Ok((client, _)) => Ok(client),
+        Err(err) => match err.raw_os_error() {
+            Some(errno) if OF_CLIENT.contains(&errno) => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Err(err),
+        },
+    }
+}
