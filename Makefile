@@ -79,6 +79,11 @@ SCACHE =
 # What of the suite, as cargo test would have it: --test options; or all.
 TESTS =
 MINUTES = 1
+# Of differ.
+EXCHANGES = 2000
+VALUES = 10000
+# The Debian releases of check-generations and check-oracles; empty for all.
+SUITES =
 ifneq ($(SCACHE),)
 export SCACHE
 else
@@ -126,7 +131,7 @@ check-postfix: all
 	t/postfix/check-jail "$(or $(SCACHE),$(DAEMON))"
 
 check-generations: oldest
-	t/postfix/check-generations "$(TARGET)/scache-oldest"
+	t/postfix/check-generations "$(TARGET)/scache-oldest" $(SUITES)
 
 check-logtools: oldest
 	t/postfix/check-logtools "$(TARGET)/scache-oldest"
@@ -138,7 +143,7 @@ oldest:
 
 check-oracles:
 	t/postfix/build-oldest "$(TARGET)/oracle-tests" options transcripts daemon
-	t/postfix/check-oracles "$(TARGET)/oracle-tests"
+	t/postfix/check-oracles "$(TARGET)/oracle-tests" $(SUITES)
 
 check-debian-build:
 	t/postfix/check-debian-build
@@ -166,8 +171,8 @@ soak:
 
 differ:
 	@test -n "$(SCACHE)" || { echo "make differ: SCACHE= must name the C daemon" >&2; exit 1; }
-	$(CARGO) test $(LOCKED) --release --quiet --test differ
-	$(CARGO) test $(LOCKED) --release --quiet --test differ_macros
+	$(CARGO) test $(LOCKED) --quiet --test differ -- $(EXCHANGES)
+	$(CARGO) test $(LOCKED) --quiet --test differ_macros -- $(VALUES)
 
 fuzz:
 	t/fuzz/run
