@@ -7,31 +7,12 @@
 #                        the same suite against another scache
 #   make record SCACHE=/usr/lib/postfix/sbin/scache
 #                        write its expectations anew, from the C daemon
-#   make check-environments
-#                        the suite in every environment that a build may have
-#   make check-targets   whether it compiles for every system that Postfix
-#                        supports; root, debootstrap
-#   make check-architectures
-#                        the suite on other processors, natively or emulated;
-#                        root, debootstrap
-#   make check-postfix   mail through it in a Postfix of its own, and its jail;
-#                        root, openssl, and Postfix, but not one that is
-#                        configured
-#   make check-generations
-#                        the same in Debian 11, 12, 13 and sid; root, debootstrap
-#   make check-oracles
-#                        the suite against the C daemons of Debian 13 and sid;
-#                        root, debootstrap
-#   make check-logtools  what Debian's log analysers make of its log
-#   make check-debian-build
-#                        a build with Debian 13's compiler and packaged crates
+#   make check-...       more checks: t/README lists all
 #   make bench           how long sessions live and what a request costs, next to
 #                        the C daemon
 #   make bench-mail      how much mail goes over each connection; root, and Postfix
 #   make install         (and uninstall) what make has built, with DESTDIR
 #   make dist            a source tarball with all crates in it
-#
-# README names those that are left out here.
 #
 # What is compiled in goes by its Postfix name. The values are those of the
 # Postfix that is installed, or else those of Debian's; any of them can be given
