@@ -353,7 +353,8 @@ impl EndpCache {
     fn find_endp(&mut self, endp_label: &[u8], now: Instant, most: &mut usize) -> Option<Session> {
         while *most > 0 {
             let Some(session) = self.remove_oldest(endp_label) else {
-                break;
+                log_no_endpoint(endp_label);
+                return None;
             };
             if session.id.deadline <= now {
                 session.drop_endp(&self.farewell);
@@ -376,8 +377,12 @@ impl EndpCache {
     }
 
     fn remove_oldest(&mut self, endp_label: &[u8]) -> Option<Session> {
-        let id = *self.labels.get(endp_label)?.front()?;
-        self.remove(id)
+        let ids = self.labels.get_mut(endp_label)?;
+        let id = ids.pop_front()?;
+        if ids.is_empty() {
+            self.labels.remove(endp_label);
+        }
+        self.sessions.remove(&id)
     }
 
     /// Whether an endpoint has a session that is not over.

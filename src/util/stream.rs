@@ -64,7 +64,7 @@ pub struct Stream {
 
 #[derive(Debug, Default)]
 struct ReadBuf {
-    data: Box<[u8]>,
+    data: Vec<u8>,
     unread: Range<usize>,
     /// How much of a list has come, in bytes of names and values.
     list_len: usize,
@@ -292,13 +292,16 @@ impl Stream {
 
     /// Reads once. Returns false when there is nothing to read now.
     fn read(&self) -> bool {
-        let ReadBuf { data, unread, .. } = &mut *self.read_buf.borrow_mut();
-        if data.is_empty() {
-            *data = vec![0; STREAM_BUFSIZE].into();
-        }
-        match (&self.input).read(data) {
+        // What has come is copied: lists are short, and a client's buffer need not
+        // be larger.
+        let mut piece = [0; STREAM_BUFSIZE];
+        match (&self.input).read(&mut piece) {
             Ok(0) => self.end(NoInput::Eof),
-            Ok(count) => *unread = 0..count,
+            Ok(count) => {
+                let ReadBuf { data, unread, .. } = &mut *self.read_buf.borrow_mut();
+                piece[..count].clone_into(data);
+                *unread = 0..count;
+            }
             Err(err) if is_temporary(&err) => return false,
             Err(err) => self.fail(&err),
         }
