@@ -1,9 +1,10 @@
-//! The service: the four requests, and the statistics. The original's `scache.c`.
+//! `scache`: the service, with its four requests and its statistics. The original's
+//! `scache.c`.
 //!
-//! The request functions are the original's, one under the other: scan, act,
-//! print. Where one has `.await` the original blocks, and this one lets other
-//! clients have their turn. What requests share, the cache and the statistics, is
-//! never borrowed across an `.await`.
+//! Each request function scans the request, acts, and prints the reply. It has
+//! `.await` where the original blocks, and other clients are served meanwhile. The
+//! cache and the statistics are shared by all requests and never borrowed across an
+//! `.await`. A request that fails is answered with a status and logged.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,19 +29,19 @@ use crate::util::unix_send_fd::unix_send_fd;
 #[derive(Debug)]
 pub struct Scache {
     params: ScacheParams,
-    /// Whether clients expect the protocol to be announced.
+    /// The protocol is announced to clients that connect.
     announce: bool,
     cache: RefCell<ScacheMulti>,
-    /// Number of sessions that are on their way to a client.
-    on_their_way: Cell<usize>,
-    /// Number of descriptors that there may be for sessions.
-    fds_most: Cell<usize>,
+    /// Number of sessions that are being handed over to clients.
+    in_transit: Cell<usize>,
+    /// Maximum number of descriptors for sessions.
+    fd_limit: Cell<usize>,
     stats: RefCell<Statistics>,
     stats_deadline: Cell<Instant>,
 }
 
-/// The strings of a client's request, kept for the next one. The original's
-/// `scache_request` and its like, of which there is one for all clients.
+/// Buffers for the strings of a client's requests. The original's `scache_request`
+/// and others, which all clients share.
 #[derive(Debug, Default)]
 pub struct Client {
     request: Vec<u8>,
@@ -56,15 +57,14 @@ struct Strings {
     dummy: Vec<u8>,
 }
 
-/// Number of sessions and bindings that are ended before clients are served again.
-const EXPIRE_MOST: usize = 100;
+/// Maximum number of sessions and bindings that expire in one round.
+const MAX_EXPIRE: usize = 100;
 
-/// Number of descriptors that are kept free: for a client to be accepted, a session
-/// to be received, and the system's log to be connected to again.
+/// Number of descriptors that are kept free, for accepting a client, receiving a
+/// session, and reconnecting to the system's log.
 const FREE_FDS: usize = 4;
 
-/// Why a hand-over failed when the system reported nothing: the original's
-/// words for error number zero.
+/// The reason in messages if no system call failed. The original's text for errno 0.
 const NO_ERROR: &str = "Application error";
 
 impl Scache {
@@ -75,13 +75,14 @@ impl Scache {
             cache: RefCell::new(ScacheMulti::new(&params.farewell, params.endpoint_limit)),
             params,
             announce,
-            on_their_way: Cell::new(0),
-            fds_most: Cell::new(usize::MAX),
+            in_transit: Cell::new(0),
+            fd_limit: Cell::new(usize::MAX),
             stats: RefCell::new(Statistics::new()),
         }
     }
 
-    /// Takes a session into the cache. The original's `scache_save_endp_service()`.
+    /// Saves a session under an endpoint label.
+    /// The original's `scache_save_endp_service()`.
     async fn scache_save_endp_service(&self, stream: &Stream, strings: &mut Strings) {
         let mut ttl = 0;
         let wanted = &mut [
@@ -112,8 +113,8 @@ impl Scache {
         }
     }
 
-    /// Hands out the session of an endpoint. The original's
-    /// `scache_find_endp_service()`.
+    /// Hands over a session of an endpoint.
+    /// The original's `scache_find_endp_service()`.
     async fn scache_find_endp_service(&self, stream: &Stream, strings: &mut Strings) {
         let wanted = &mut [RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.endp_label)];
         if attr_scan(stream, AttrFlag::Strict, wanted).await != 1 {
@@ -132,8 +133,8 @@ impl Scache {
             .await;
     }
 
-    /// Binds a destination to an endpoint. The original's
-    /// `scache_save_dest_service()`.
+    /// Binds a destination label to an endpoint label.
+    /// The original's `scache_save_dest_service()`.
     async fn scache_save_dest_service(&self, stream: &Stream, strings: &mut Strings) {
         let mut ttl = 0;
         let wanted = &mut [
@@ -159,8 +160,8 @@ impl Scache {
         attr_print(stream, &[status(SCACHE_STAT_OK)]);
     }
 
-    /// Hands out a session of a destination. The original's
-    /// `scache_find_dest_service()`.
+    /// Hands over a session of a destination.
+    /// The original's `scache_find_dest_service()`.
     async fn scache_find_dest_service(&self, stream: &Stream, strings: &mut Strings) {
         let wanted = &mut [RecvAttr::Str(MAIL_ATTR_LABEL, &mut strings.dest_label)];
         if attr_scan(stream, AttrFlag::Strict, wanted).await != 1 {
@@ -187,15 +188,15 @@ impl Scache {
             .await;
     }
 
-    /// Takes a session from a client. Where there is no descriptor left for it, the
-    /// session that is nearest to its end makes room. Fails with the reason.
+    /// Receives a session from a client. Evicts one if too few descriptors are free.
+    /// Fails with the reason.
     async fn receive_session(&self, stream: &Stream) -> Result<OwnedFd, String> {
         if let Some(err) = stream.error() {
             return Err(strerror(&err));
         }
         loop {
-            stream.readable().await.map_err(reason_of)?;
-            if self.descriptors() + FREE_FDS >= self.fds_most.get() {
+            stream.readable().await.map_err(reason_text)?;
+            if self.descriptors() + FREE_FDS >= self.fd_limit.get() {
                 self.evict();
             }
             match unix_recv_fd(stream.as_fd()) {
@@ -211,9 +212,9 @@ impl Scache {
         }
     }
 
-    /// The rest of find_endp and find_dest (`myname`): a handshake, the session,
-    /// another handshake. A session that the client does not have goes back to its
-    /// place, where the original closes it.
+    /// Sends a session to a client, between two handshakes, for the function
+    /// `myname`. If that fails and the client does not have the session, it goes back
+    /// to its place in the cache; the original closes it.
     async fn hand_over(
         &self,
         myname: &str,
@@ -221,37 +222,37 @@ impl Scache {
         stream: &Stream,
         strings: &mut Strings,
     ) {
-        self.on_their_way.set(self.on_their_way.get() + 1);
+        self.in_transit.set(self.in_transit.get() + 1);
         stream.fflush().await;
-        let mut may_have_it = false;
+        let mut was_sent = false;
         let mut result = scan_dummy(stream, strings).await;
         if result.is_ok() {
             result = send_session(stream, &session).await;
-            may_have_it = result.is_ok();
+            was_sent = result.is_ok();
         }
         if result.is_ok() {
             result = scan_dummy(stream, strings).await;
         }
-        self.on_their_way.set(self.on_their_way.get() - 1);
+        self.in_transit.set(self.in_transit.get() - 1);
         if let Err(reason) = result {
             msg_warn_client!("{myname}: cannot send file descriptor: {reason}");
-            if !may_have_it || has_left_unread(stream) {
+            if !was_sent || has_left_unread(stream) {
                 self.cache.borrow_mut().give_back(session);
             }
         }
     }
 
-    /// The time to live that a client asked for, in seconds, within the limit.
+    /// Limits a requested time to live, in seconds, to `connection_cache_ttl_limit`.
     fn limit_ttl(&self, ttl: i32) -> Duration {
-        let asked = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
-        if asked > self.params.ttl_limit {
-            self.stats.borrow_mut().note_long_ttl(asked);
+        let requested = Duration::from_secs(u64::try_from(ttl).unwrap_or(0));
+        if requested > self.params.ttl_limit {
+            self.stats.borrow_mut().note_long_ttl(requested);
         }
-        asked.min(self.params.ttl_limit)
+        requested.min(self.params.ttl_limit)
     }
 
-    /// Logs the statistics, and begins new ones. The original's
-    /// `scache_status_dump()`.
+    /// Logs the statistics, and starts a new interval.
+    /// The original's `scache_status_dump()`.
     fn scache_status_dump(&self) {
         let mut stats = self.stats.replace(Statistics::new());
         stats.dead = self.cache.borrow_mut().take_dead_count();
@@ -271,8 +272,8 @@ impl MultiService for Scache {
         }
     }
 
-    /// Answers requests for as long as there is input that was read. The original's
-    /// `scache_service()`.
+    /// Answers requests until there is no unread input in the buffer.
+    /// The original's `scache_service()`.
     async fn service(&self, stream: &Stream, client: &mut Client) {
         let Client { request, strings } = client;
         loop {
@@ -297,22 +298,21 @@ impl MultiService for Scache {
             if !stream.has_unread() {
                 return;
             }
-            stream.turn().await;
+            stream.yield_now().await;
         }
     }
 
     fn descriptors(&self) -> usize {
-        self.cache.borrow().size().sess_count + self.on_their_way.get()
+        self.cache.borrow().size().sess_count + self.in_transit.get()
     }
 
-    fn limit_descriptors(&self, most: usize) {
-        self.fds_most.set(most);
+    fn limit_descriptors(&self, limit: usize) {
+        self.fd_limit.set(limit);
     }
 
-    fn evict(&self) -> bool {
-        let dropped = self.cache.borrow_mut().drop_nearest_session();
-        self.stats.borrow_mut().early_ends += u64::from(dropped);
-        dropped
+    fn evict(&self) {
+        let evicted = self.cache.borrow_mut().drop_nearest_session();
+        self.stats.borrow_mut().evictions += u64::from(evicted);
     }
 
     fn status_update_time(&self) -> Duration {
@@ -324,9 +324,10 @@ impl MultiService for Scache {
         cache.into_iter().chain([self.stats_deadline.get()]).min()
     }
 
-    /// Expiry, and the original's `scache_status_update()`.
-    fn timers(&self, now: Instant) {
-        self.cache.borrow_mut().expire(now, EXPIRE_MOST);
+    /// Removes sessions and bindings that have expired, and logs the statistics.
+    /// The original's `scache_status_update()`.
+    fn run_timers(&self, now: Instant) {
+        self.cache.borrow_mut().expire(now, MAX_EXPIRE);
         if self.stats_deadline.get() <= now {
             self.scache_status_dump();
             self.stats_deadline
@@ -341,7 +342,7 @@ impl MultiService for Scache {
     }
 }
 
-/// Scans an empty list, the client's part of a handshake. Fails with the reason.
+/// Scans the client's part of a handshake. Fails with the reason.
 async fn scan_dummy(stream: &Stream, strings: &mut Strings) -> Result<(), String> {
     let wanted = &mut [RecvAttr::Str(MAIL_ATTR_DUMMY, &mut strings.dummy)];
     match attr_scan(stream, AttrFlag::Strict, wanted).await {
@@ -350,7 +351,7 @@ async fn scan_dummy(stream: &Stream, strings: &mut Strings) -> Result<(), String
     }
 }
 
-/// Sends a session when the client can take it. Fails with the reason.
+/// Sends a session to a client. Fails with the reason.
 async fn send_session(stream: &Stream, session: &Session) -> Result<(), String> {
     loop {
         match unix_send_fd(stream.as_fd(), session.as_fd()) {
@@ -359,21 +360,21 @@ async fn send_session(stream: &Stream, session: &Session) -> Result<(), String> 
             Err(err) => return Err(strerror(&err)),
         }
         if let Err(why) = stream.writable().await {
-            stream.end_in_vain(why);
-            return Err(reason_of(why));
+            stream.end_both(why);
+            return Err(reason_text(why));
         }
     }
 }
 
-/// Why a descriptor could not be waited for.
-fn reason_of(why: NoInput) -> String {
+/// The reason for a failed wait, in messages.
+fn reason_text(why: NoInput) -> String {
     match why {
         NoInput::Timeout => strerror(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
         NoInput::Eof | NoInput::TooLong => NO_ERROR.into(),
     }
 }
 
-/// Whether the client has gone without having read all that was sent to it.
+/// Returns true if the client has closed its side without reading all output.
 fn has_left_unread(stream: &Stream) -> bool {
     let errno = stream.error().and_then(|err| err.raw_os_error());
     errno == Some(libc::ECONNRESET)

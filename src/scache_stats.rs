@@ -16,7 +16,7 @@ pub(crate) struct Statistics {
     pub(crate) dest_hits: u64,
     pub(crate) dest_miss: u64,
     /// Sessions closed before their time, to make room.
-    pub(crate) early_ends: u64,
+    pub(crate) evictions: u64,
     /// Sessions ended by the other side while they were cached.
     pub(crate) dead: u64,
     /// The longest time to live that was asked for and not granted.
@@ -33,7 +33,7 @@ impl Statistics {
             endp_miss: 0,
             dest_hits: 0,
             dest_miss: 0,
-            early_ends: 0,
+            evictions: 0,
             dead: 0,
             longest_ttl: None,
             most: ScacheSize::default(),
@@ -61,8 +61,8 @@ impl Statistics {
     /// `scache_status_dump()`, and then why the cache was of less use than it
     /// could be. `ttl_limit` is what time to live is granted.
     pub(crate) fn log(&self, ttl_limit: Duration) {
-        if self.early_ends > 0 {
-            let count = self.early_ends;
+        if self.evictions > 0 {
+            let count = self.evictions;
             msg_warn!("out of file descriptors: {count} sessions closed before their time");
         }
         let lookups = [

@@ -1,11 +1,12 @@
-//! The event loop of a server with many clients in one process: the rest of the
-//! original's `multi_server.c`, whose functions are here under their names.
+//! `event_loop`: the event loop of a server with many clients in one process. The
+//! second part of the original's `multi_server.c`.
 //!
-//! Accepts clients, runs the service for one of them when it can go on, and ends
-//! with master(8), at SIGTERM, or after having been idle for too long. Nothing in
-//! here waits for a client: what is done for it is a [`Task`], which is run until
-//! it waits, and `ipc_timeout` limits how long that may take. At the end what has
-//! begun is finished.
+//! Accepts clients, and runs the service for each of them. Ends when master(8) has
+//! gone, at SIGTERM, and when there was no client for `max_idle`; requests that
+//! have begun are finished first. The loop never blocks on a client: the work for
+//! it is a [`Task`](crate::util::wait::Task) that runs until it waits, and
+//! `ipc_timeout` limits each wait. Only a failure of the system's interface to
+//! events is an error; all others are logged, and end one client at most.
 
 mod clients;
 
@@ -33,57 +34,56 @@ use crate::{msg_info, msg_warn};
 
 /// A service for many clients.
 pub trait MultiService {
-    /// What is kept of one client.
+    /// Buffers of one client.
     type Client: Default;
 
-    /// A client has connected.
+    /// Greets a client that has connected.
     fn post_accept(&self, stream: &Stream) -> impl Future<Output = ()>;
 
-    /// Answers what a client asks for: the request that has begun to come, and
-    /// those that were read with it.
+    /// Answers the request that has begun to arrive, and those that were read
+    /// with it.
     fn service(&self, stream: &Stream, client: &mut Self::Client) -> impl Future<Output = ()>;
 
     /// Number of descriptors that the service holds.
     fn descriptors(&self) -> usize;
 
-    /// Number of descriptors that it may hold from now on.
-    fn limit_descriptors(&self, most: usize);
+    /// Sets the maximum number of descriptors that the service holds.
+    fn limit_descriptors(&self, limit: usize);
 
-    /// Gives up the descriptor that can best be spared. Returns false when there
-    /// is none.
-    fn evict(&self) -> bool;
+    /// Evicts the entry that ends next, to free its descriptor, if there is one.
+    fn evict(&self);
 
-    /// How often it says how it is used. What goes wrong all the time is not
-    /// logged more often either.
+    /// Time between two reports of its statistics, and the minimum time between
+    /// two warnings of the same kind.
     fn status_update_time(&self) -> Duration;
 
-    /// When [`MultiService::timers`] is to be called next.
+    /// Time of the next call of [`MultiService::run_timers`].
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// Does what is due, or some of it.
-    fn timers(&self, now: Instant);
+    /// Handles timers that are due, up to a limit.
+    fn run_timers(&self, now: Instant);
 
-    /// The process ends.
+    /// Ends the service before the process exits.
     fn exit(&self);
 }
 
-/// What the event loop wants to know of main.cf and of the system.
+/// Limits from main.cf and from the system.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a client may leave things half done.
+    /// Maximum time to wait for a client in the middle of a request.
     pub ipc_timeout: Duration,
-    /// How long to stay without clients.
+    /// Maximum time without clients.
     pub max_idle: Duration,
-    /// Number of files that the process may have open.
+    /// Maximum number of open files of the process.
     pub open_files: usize,
 }
 
-/// Why the loop has ended.
+/// The reason for the end of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// No client for `max_idle`.
     Idle,
-    /// master(8) is gone, or does not listen any more.
+    /// master(8) has gone, or has closed the status pipe.
     MasterGone,
     /// SIGTERM.
     Terminated,
@@ -95,21 +95,21 @@ pub struct EventLoop<'a, S: MultiService> {
     limits: Limits,
     path: Rc<str>,
     events: Events,
-    /// Whose descriptor it is, by its number. The original's `event_fdtable`.
+    /// The owner of each descriptor, by its number. The original's `event_fdtable`.
     fdtable: Vec<Option<Owner<'a>>>,
     master: &'a MasterPipe,
     client_count: usize,
     /// Number of descriptors that belong neither to clients nor to the service.
     own_fds: usize,
-    /// Clients that can go on, in the order of their turns.
+    /// Clients that have yielded.
     run_queue: VecDeque<RawFd>,
     timers: TimerQueue<Timer>,
     idle_timer: Option<TimerId>,
-    /// Runs while no client is accepted.
+    /// Some while accepting clients is paused.
     pause_timer: Option<TimerId>,
     clients_warning: RateLimit,
     accept_warning: RateLimit,
-    /// What has begun is finished, and nothing else is begun.
+    /// Requests that have begun are finished, no others are begun.
     is_ending: bool,
 }
 
@@ -120,27 +120,26 @@ enum Owner<'a> {
     Client(Client<'a>),
 }
 
-/// What is to be done when a timer is due.
+/// The event of a timer.
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     /// [`EventLoop::multi_server_timeout`].
     Idle,
-    /// Accept clients again.
+    /// The end of a pause in accepting clients.
     Accept,
-    /// A client may have taken too long.
+    /// [`EventLoop::client_timer_event`].
     Client(RawFd),
 }
 
-/// Timers that are looked at in one round.
-const TIMERS_MOST: usize = 100;
+/// Maximum number of timer events in one round.
+const MAX_TIMER_EVENTS: usize = 100;
 
-/// How long the requests that have begun may take when the process ends: all
-/// is over within a second.
+/// Maximum time to finish requests when the process ends. It ends within a second.
 const FINISH_TIME: Duration = Duration::from_millis(900);
 
 impl<'a, S: MultiService> EventLoop<'a, S> {
-    /// A server without clients; `path` names their connections in messages.
-    /// Fails when the system's interface to events does.
+    /// A server without clients; messages call their connections `path`.
+    /// Fails if the system's interface to events does.
     pub fn new(
         service: &'a S,
         limits: Limits,
@@ -165,20 +164,20 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             accept_warning: RateLimit::new(service.status_update_time()),
             is_ending: false,
         };
-        new.own(master.as_fd().as_raw_fd(), Owner::Master)?;
+        new.add_fd(master.as_fd().as_raw_fd(), Owner::Master)?;
         for listener in listeners {
-            new.own(listener.as_raw_fd(), Owner::Listener(listener))?;
+            new.add_fd(listener.as_raw_fd(), Owner::Listener(listener))?;
         }
         let sigterm = SignalPipe::new(libc::SIGTERM)?;
-        new.own(sigterm.as_fd().as_raw_fd(), Owner::Sigterm(sigterm))?;
-        // Those that are open now, before there are clients.
+        new.add_fd(sigterm.as_fd().as_raw_fd(), Owner::Sigterm(sigterm))?;
+        // There are no clients yet.
         new.own_fds = open_files(limits.open_files)?;
         new.limit_service();
         Ok(new)
     }
 
-    /// Serves until there is a reason to end. Fails when the system's interface
-    /// to events does. The original's `event_loop()`, again and again.
+    /// Serves clients until there is a reason to end. Fails if the system's
+    /// interface to events does. The original's `event_loop()`, which is one round.
     pub fn event_loop(mut self, watchdog: &Watchdog) -> io::Result<()> {
         let (mut now, mut ready) = (Instant::now(), Vec::new());
         self.start_idle_timer(now);
@@ -197,7 +196,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Waits until something is ready, or the deadline; what time it is then.
+    /// Waits until a descriptor is ready or the deadline has passed. Returns the
+    /// time then.
     fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -210,27 +210,27 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(Instant::now())
     }
 
-    /// What is ready comes before what is late: after this process has been
-    /// stopped for a while, a client that has long done its part is not late.
-    /// Timers are looked at when one was due. Whatever there is to do, a round
-    /// does a limited piece of it, so that nobody waits for long.
+    /// Handles descriptors that are ready, then the run queue, then timers that are
+    /// due: after this process was stopped for a while, a client whose input is
+    /// there has not timed out. The work of a round is limited, so that it does not
+    /// delay other clients.
     fn round(&mut self, ready: &[RawFd], now: Instant, is_due: bool) -> Result<(), End> {
-        let turns = self.run_queue.len();
+        let queued = self.run_queue.len();
         if is_due {
-            self.service.timers(now);
+            self.service.run_timers(now);
         }
         for &fd in ready {
             match &self.fdtable[fd as usize] {
                 Some(Owner::Master) => return Err(End::MasterGone),
                 Some(Owner::Sigterm(_)) => return Err(End::Terminated),
                 Some(Owner::Listener(_)) => self.multi_server_accept_local(fd, now)?,
-                Some(Owner::Client(client)) if client.stream.wait() != Wait::Turn => {
+                Some(Owner::Client(client)) if client.stream.wait() != Wait::Yield => {
                     self.run_client(fd, now)?;
                 }
                 Some(Owner::Client(_)) | None => {}
             }
         }
-        for _ in 0..turns {
+        for _ in 0..queued {
             let Some(fd) = self.run_queue.pop_front() else {
                 break;
             };
@@ -239,11 +239,11 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         if !is_due {
             return Ok(());
         }
-        for _ in 0..TIMERS_MOST {
+        for _ in 0..MAX_TIMER_EVENTS {
             match self.timers.pop_due(now) {
                 Some(Timer::Idle) => return Err(End::Idle),
-                Some(Timer::Accept) => self.accept_again(),
-                Some(Timer::Client(fd)) => self.client_is_due(fd, now)?,
+                Some(Timer::Accept) => self.resume_accept(),
+                Some(Timer::Client(fd)) => self.client_timer_event(fd, now)?,
                 None => break,
             }
         }
@@ -263,7 +263,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         self.idle_timer = Some(self.timers.request(deadline, Timer::Idle));
     }
 
-    /// No client has come for `max_idle`. The original's `multi_server_timeout()`.
+    /// Ends a server without clients for `max_idle`.
+    /// The original's `multi_server_timeout()`.
     fn multi_server_timeout(&self) {
         if msg_verbose() > 0 {
             msg_info!("idle timeout -- exiting");
@@ -271,17 +272,16 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         self.multi_server_exit();
     }
 
-    /// master(8) is gone, or wants this process to end. Where the original breaks
-    /// off, requests that have begun, or whose first byte is there, are finished;
-    /// no other client is accepted, and no other request begun. The original's
-    /// `multi_server_abort()`.
+    /// Ends a server whose master(8) has gone, or that was terminated. The original's
+    /// `multi_server_abort()`, which breaks off requests; here those whose first
+    /// byte has arrived are finished.
     fn multi_server_abort(
         &mut self,
         end: End,
         now: Instant,
         watchdog: &Watchdog,
     ) -> io::Result<()> {
-        self.finish(now, watchdog)?;
+        self.finish_requests(now, watchdog)?;
         if msg_verbose() > 0 {
             let why = match end {
                 End::Terminated => "terminated",
@@ -293,24 +293,24 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// The original's `multi_server_exit()`; the process exits when the loop has
-    /// returned.
+    /// Ends the service. The original's `multi_server_exit()`, which also exits; here
+    /// the process does when the loop has returned.
     fn multi_server_exit(&self) {
         self.service.exit();
     }
 
-    fn finish(&mut self, mut now: Instant, watchdog: &Watchdog) -> io::Result<()> {
+    fn finish_requests(&mut self, mut now: Instant, watchdog: &Watchdog) -> io::Result<()> {
         let until = now + FINISH_TIME;
         self.is_ending = true;
         if let Some(timer) = self.idle_timer.take() {
             self.timers.cancel(timer);
         }
-        self.accept_again();
+        self.resume_accept();
         let mut clients = Vec::new();
         for fd in 0..self.fdtable.len() as RawFd {
             match &self.fdtable[fd as usize] {
                 Some(Owner::Client(_)) => clients.push(fd),
-                Some(_) => self.disown(fd),
+                Some(_) => self.remove_fd(fd),
                 None => {}
             }
         }
@@ -318,9 +318,9 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             let Some(Owner::Client(client)) = &self.fdtable[fd as usize] else {
                 continue;
             };
-            client.stream.begin_no_other();
+            client.stream.set_last_request();
             if client.stream.wait() == Wait::Request {
-                // There is no other reason to end now.
+                // Its only error is a reason to end, and the server is ending.
                 let _ = self.run_client(fd, now);
             }
         }
@@ -336,8 +336,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Enters a descriptor into the table, and watches it for input.
-    fn own(&mut self, fd: RawFd, owner: Owner<'a>) -> io::Result<()> {
+    /// Adds a descriptor to the table, and watches it for input.
+    fn add_fd(&mut self, fd: RawFd, owner: Owner<'a>) -> io::Result<()> {
         let index = fd as usize;
         if index >= self.fdtable.len() {
             self.fdtable.resize_with(index + 1, || None);
@@ -352,17 +352,18 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Takes what is not a client's out of the table.
-    fn disown(&mut self, fd: RawFd) {
+    /// Stops watching a descriptor that is not a client's, and closes it unless it
+    /// is the status pipe.
+    fn remove_fd(&mut self, fd: RawFd) {
         match self.fdtable[fd as usize].take() {
-            Some(Owner::Master) => self.forget(self.master.as_fd()),
-            Some(Owner::Sigterm(pipe)) => self.forget(pipe.as_fd()),
-            Some(Owner::Listener(socket)) => self.forget(socket.as_fd()),
+            Some(Owner::Master) => self.stop_watching(self.master.as_fd()),
+            Some(Owner::Sigterm(pipe)) => self.stop_watching(pipe.as_fd()),
+            Some(Owner::Listener(socket)) => self.stop_watching(socket.as_fd()),
             Some(Owner::Client(_)) | None => {}
         }
     }
 
-    fn forget(&self, fd: BorrowedFd<'_>) {
+    fn stop_watching(&self, fd: BorrowedFd<'_>) {
         if let Err(err) = self.events.event_disable_readwrite(fd) {
             let fd = fd.as_raw_fd();
             msg_warn!("event_disable_readwrite: fd {fd}: {}", strerror(&err));

@@ -221,7 +221,7 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
 /// Waits until what the request waits for has come, or it takes too long.
 fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     let is_ready = match stream.wait() {
-        Wait::Turn => Ok(true),
+        Wait::Yield => Ok(true),
         Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout)
             .map_err(|err| format!("read_wait: {}", strerror(&err))),
         Wait::Output => write_wait(stream.output(), timeout)

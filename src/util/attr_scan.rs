@@ -1,7 +1,7 @@
-//! `attr_scan`: attribute lists, read. The original's `attr_scan0`.
+//! `attr_scan`: reads attribute lists. The original's `attr_scan0`.
 //!
-//! Bad input logs a warning and ends the scan with the number of attributes so
-//! far, or with -1 when the list broke off or a number was malformed.
+//! Bad input logs a warning and ends the scan. The result is then the number of
+//! attributes before it, or -1 if the list was incomplete or a number malformed.
 
 use super::msg::msg_verbose;
 use super::printable::printable;
@@ -9,35 +9,35 @@ use super::stream::{NoInput, Stream};
 use super::strtol::skip_space;
 use crate::{msg_info, msg_warn_client};
 
-/// One attribute to expect, and where its value goes. The original's
+/// An expected attribute, and a variable for its value. The original's
 /// `RECV_ATTR_INT` and `RECV_ATTR_STR`.
 #[derive(Debug)]
 pub enum RecvAttr<'a> {
-    /// A number of this name.
+    /// A name and a number.
     Int(&'static str, &'a mut i32),
-    /// A string of this name.
+    /// A name and a string.
     Str(&'static str, &'a mut Vec<u8>),
 }
 
-/// What ends a list.
+/// The expected end of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttrFlag {
-    /// After the last expected attribute the list terminator must come. The
-    /// original's `ATTR_FLAG_STRICT`.
+    /// The list terminator after the last expected attribute. The original's
+    /// `ATTR_FLAG_STRICT`.
     Strict,
-    /// The rest of the list is for another scan. The original's
-    /// `ATTR_FLAG_STRICT | ATTR_FLAG_MORE`.
+    /// The last expected attribute: another scan reads the rest of the list. The
+    /// original's `ATTR_FLAG_STRICT | ATTR_FLAG_MORE`.
     StrictMore,
 }
 
-/// What the list terminator is called in messages.
+/// The name of the list terminator in messages.
 const LIST_TERMINATOR: &str = "(list terminator)";
 
-/// The list has broken off, or a number in it is malformed: a warning has said so.
-struct Broken;
+/// The list is incomplete, or a number in it malformed. It has been logged.
+struct BadList;
 
-/// Scans a list. Returns how many attributes were as expected, or -1. The
-/// original's `attr_scan0()`.
+/// Scans a list. Returns the number of attributes that were as expected, or -1.
+/// The original's `attr_scan0()`.
 pub async fn attr_scan(stream: &Stream, flag: AttrFlag, wanted: &mut [RecvAttr<'_>]) -> i32 {
     if !stream.peek().await {
         return 0;
@@ -65,7 +65,7 @@ async fn attr_vscan0(
         match scan_name(stream, name, text).await {
             Ok(true) => {}
             Ok(false) => return conversions,
-            Err(Broken) => return -1,
+            Err(BadList) => return -1,
         }
         let scanned = match attr {
             RecvAttr::Int(_, number) => attr_scan0_number(stream, number, text).await,
@@ -82,9 +82,9 @@ async fn attr_vscan0(
     conversions
 }
 
-/// Scans a name, or the list terminator. Returns false, with a warning, when it is
-/// not the one that is wanted.
-async fn scan_name(stream: &Stream, wanted: &str, text: &mut Vec<u8>) -> Result<bool, Broken> {
+/// Scans a name, or the list terminator. Logs a warning and returns false if it is
+/// not the wanted one.
+async fn scan_name(stream: &Stream, wanted: &str, text: &mut Vec<u8>) -> Result<bool, BadList> {
     if msg_verbose() > 0 {
         msg_info!("{}: wanted attribute: {wanted}", stream.path());
     }
@@ -104,16 +104,16 @@ async fn scan_name(stream: &Stream, wanted: &str, text: &mut Vec<u8>) -> Result<
     Ok(true)
 }
 
-/// Scans a string; `what` it is goes into messages. The original's
-/// `attr_scan0_string()`.
+/// Scans a string; messages call it `what`.
+/// The original's `attr_scan0_string()`.
 async fn attr_scan0_string(
     stream: &Stream,
     string: &mut Vec<u8>,
     what: &str,
-) -> Result<(), Broken> {
+) -> Result<(), BadList> {
     if let Err(why) = stream.get_string(string).await {
-        warn_broken_off(why, string, stream, what);
-        return Err(Broken);
+        warn_incomplete(why, string, stream, what);
+        return Err(BadList);
     }
     if msg_verbose() > 0 {
         let text = if string.is_empty() {
@@ -131,7 +131,7 @@ async fn attr_scan0_number(
     stream: &Stream,
     number: &mut i32,
     text: &mut Vec<u8>,
-) -> Result<(), Broken> {
+) -> Result<(), BadList> {
     attr_scan0_string(stream, text, "value").await?;
     let Some(value) = scan_number(text) else {
         msg_warn_client!(
@@ -139,16 +139,16 @@ async fn attr_scan0_number(
             stream.path(),
             printable(&text[..text.len().min(100)])
         );
-        return Err(Broken);
+        return Err(BadList);
     };
     *number = value;
     Ok(())
 }
 
-fn warn_broken_off(why: NoInput, partial: &[u8], stream: &Stream, what: &str) {
+fn warn_incomplete(why: NoInput, partial: &[u8], stream: &Stream, what: &str) {
     let how = match why {
         NoInput::TooLong => "list too long from",
-        // The original takes a last byte of 255 for the end of input itself.
+        // As in the original, a last byte of 255 is taken for the end of input.
         _ if partial.last().is_some_and(|&byte| byte != 0xff) => "unexpected end-of-input from",
         NoInput::Timeout => "timeout on",
         NoInput::Eof => "premature end-of-input on",
@@ -157,8 +157,8 @@ fn warn_broken_off(why: NoInput, partial: &[u8], stream: &Stream, what: &str) {
     msg_warn_client!("{how} {path} while reading input attribute {what}");
 }
 
-/// What `sscanf("%u%c")` makes of a text when it converts exactly one item,
-/// seen as a signed number.
+/// Converts a text as `sscanf("%u%c")` does, into a signed number. None if sscanf
+/// would not convert exactly one item.
 fn scan_number(text: &[u8]) -> Option<i32> {
     let (negative, digits) = match skip_space(text) {
         [b'-', digits @ ..] => (true, digits),
@@ -168,7 +168,7 @@ fn scan_number(text: &[u8]) -> Option<i32> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // strtoul() answers ULONG_MAX for all that does not fit, sign or no sign.
+    // strtoul() returns ULONG_MAX if the number does not fit, with either sign.
     let number = digits.iter().try_fold(0u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     });

@@ -1,16 +1,16 @@
-//! `event`: which descriptors are ready. The part of the original's `events.c`
-//! that asks the kernel.
+//! `event`: waits until descriptors are ready. The part of the original's
+//! `events.c` that calls the kernel.
 //!
-//! Readiness is level-triggered, and a descriptor is known by its number; whose it
-//! is, the caller's table says (the original's `event_fdtable`). Deadlines are the
-//! caller's, too: see [`timer`](super::timer).
+//! Readiness is level-triggered, and a descriptor is identified by its number. The
+//! table of their owners (the original's `event_fdtable`) and the deadlines are the
+//! caller's, see [`timer`](super::timer). Functions fail as their system calls do.
 //!
-//! A thin layer over the polling crate, for two reasons. Registering is unsafe
-//! there (some systems keep a pointer to what is registered) and is made safe
-//! here by borrowing. And on Linux a wait through the crate costs four system
-//! calls, because it arms a timer and a notifier that this program does not
-//! use; so there the crate's epoll descriptor is waited on directly, which
-//! costs one. Other systems wait through the crate.
+//! A thin layer over the polling crate, for two reasons. Registration is unsafe
+//! there, because the descriptor has to stay open during the call; here it is
+//! borrowed. And on Linux a wait through the crate costs four system calls,
+//! because it arms a timer and a notifier that this program does not use. So there
+//! the crate's epoll descriptor is waited on directly, with one call. Other systems
+//! wait through the crate.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 
 use polling::{Event, PollMode};
 
-/// Number of ready descriptors that one wait reports at most. The original's
+/// Maximum number of ready descriptors that one wait reports. The original's
 /// `EVENT_BUFFER_SIZE`.
 const EVENT_BUFFER_SIZE: usize = 100;
 
-/// What a descriptor is watched for.
+/// The kind of readiness that a descriptor is watched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// Input, or its end.
+    /// Input, or end of input.
     Read,
-    /// Room for output.
+    /// Space for output.
     Write,
 }
 
@@ -38,7 +38,7 @@ impl Interest {
     }
 }
 
-/// The descriptors that are watched.
+/// The watched descriptors.
 #[derive(Debug)]
 pub struct Events {
     poller: polling::Poller,
@@ -46,8 +46,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Opens the system's interface; watches nothing yet. The original's
-    /// `event_init()`.
+    /// Opens the system's interface. The original's `event_init()`.
     pub fn event_init() -> io::Result<Events> {
         Ok(Events {
             poller: polling::Poller::new()?,
@@ -56,33 +55,35 @@ impl Events {
     }
 
     /// Starts to watch a descriptor for input. Call
-    /// [`Events::event_disable_readwrite`] before it is closed. The original's
-    /// `event_enable_read()`.
+    /// [`Events::event_disable_readwrite`] before it is closed.
+    /// The original's `event_enable_read()`.
     pub fn event_enable_read(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let event = Interest::Read.event(fd);
-        // SAFETY: `fd` is open, since it is borrowed. That it be removed before
-        // it is closed is asked for by systems that keep pointers to sources,
-        // none of which this builds for; epoll and kqueue forget a closed one.
+        // SAFETY: `fd` is borrowed, so it is open during the call. The crate also
+        // requires that it be removed before it is closed; epoll and kqueue, the
+        // interfaces of the systems that this builds for, remove a closed
+        // descriptor themselves and keep no pointer to it.
         unsafe {
             self.poller
                 .add_with_mode(fd.as_raw_fd(), event, PollMode::Level)
         }
     }
 
-    /// Watches a descriptor that is watched for something else from now on.
+    /// Changes what a watched descriptor is watched for. The original's
+    /// `event_enable_write()`, and the way back.
     pub fn event_change(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
         let event = interest.event(fd);
         self.poller.modify_with_mode(fd, event, PollMode::Level)
     }
 
-    /// Stops to watch a descriptor. The original's `event_disable_readwrite()`.
+    /// Stops watching a descriptor. The original's `event_disable_readwrite()`.
     pub fn event_disable_readwrite(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.poller.delete(fd)
     }
 
-    /// Waits until something is ready, `deadline` has come (rounded up to a
-    /// millisecond), or a signal; puts the numbers of the descriptors that are
-    /// ready into `ready`. The wait in the original's `event_loop()`.
+    /// Waits until a descriptor is ready, `deadline` has passed (rounded up to a
+    /// millisecond), or a signal was caught. Stores the numbers of the ready
+    /// descriptors in `ready`. The wait is part of the original's `event_loop()`.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -101,7 +102,7 @@ impl Events {
 #[cfg(target_os = "linux")]
 struct Buffer(Box<[libc::epoll_event]>);
 
-// By hand: in older versions of libc (Debian 13) an event has no Debug.
+// Not derived: in older versions of libc (Debian 13) epoll_event has no Debug.
 #[cfg(target_os = "linux")]
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -129,7 +130,8 @@ impl Buffer {
             i32::try_from(time).unwrap_or(i32::MAX)
         });
         let fd = poller.as_fd().as_raw_fd();
-        // SAFETY: the buffer is as long as it is said to be, and outlives the call.
+        // SAFETY: the pointer and the length describe the buffer, which outlives
+        // the call.
         let count =
             unsafe { libc::epoll_wait(fd, self.0.as_mut_ptr(), self.0.len() as i32, timeout) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
@@ -171,12 +173,12 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_wait_without_an_end_lasts_until_something_is_ready() {
+    fn a_wait_without_a_deadline_lasts_until_a_descriptor_is_ready() {
         let mut events = Events::event_init().unwrap();
         let (mut a, b) = UnixStream::pair().unwrap();
         events.event_enable_read(b.as_fd()).unwrap();
         let writer = thread::spawn(move || {
-            // Long enough for one that ends by itself.
+            // Long enough for a wait with a wrong timeout to end before.
             thread::sleep(Duration::from_millis(50));
             a.write_all(b"x").unwrap();
             a

@@ -1,13 +1,13 @@
 //! `stream`: the connection to one client, with its buffers.
 //!
-//! What the original's `VSTREAM` is to a client. Where that blocks, a function in
-//! here waits (see [`wait`](super::wait)), for descriptors that never block.
-//! Input is read in pieces of at most [`STREAM_BUFSIZE`] bytes and only when the
-//! piece before has been used up, so that printing a reply drops as much unread
-//! input as in the original.
+//! The original's `VSTREAM`. Where that blocks, a function of this module waits
+//! (see [`wait`](super::wait)); the descriptors are non-blocking. Input is read in
+//! pieces of at most [`STREAM_BUFSIZE`] bytes, and only when the previous piece has
+//! been used up, so that printing a reply drops as much unread input as in the
+//! original. Errors and timeouts end the input: see [`NoInput`].
 //!
 //! A stream is shared by the request that uses it and the event loop, which looks
-//! at what the request waits for and says when that is in vain.
+//! at what the request waits for and makes the wait fail if it takes too long.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -20,17 +20,16 @@ use memchr::memchr;
 
 use super::wait::{wait_for, Wait};
 
-/// The most input that is read ahead, in bytes. The original's
-/// `VSTREAM_BUFSIZE`.
+/// Size of the read buffer. The original's `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
 
-/// The longest list, in bytes of names and values.
+/// Maximum length of a list, in bytes of names and values.
 pub const LIST_LIMIT: usize = 65_536;
 
-/// Why there is no more input.
+/// The reason for the end of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoInput {
-    /// The client has closed its side, or is gone, or the process ends.
+    /// The client has closed its side, or the process ends.
     Eof,
     /// The client took too long.
     Timeout,
@@ -45,20 +44,20 @@ pub struct Stream {
     output: Option<File>,
     path: Rc<str>,
     wait: Cell<Wait>,
-    /// The wait that ends now was in vain.
-    is_late: Cell<bool>,
-    /// No other request is begun.
-    is_last: Cell<bool>,
-    /// Every wait is in vain.
+    /// The current wait fails.
+    is_timed_out: Cell<bool>,
+    /// No further request is begun.
+    is_last_request: Cell<bool>,
+    /// All waits fail.
     is_cut_off: Cell<bool>,
-    ended: Cell<Option<NoInput>>,
+    input_end: Cell<Option<NoInput>>,
     /// The errno that ended the connection.
     error: Cell<Option<i32>>,
-    /// Nothing is written any more.
-    is_mute: Cell<bool>,
+    /// Output is discarded.
+    output_ended: Cell<bool>,
     read_buf: RefCell<ReadBuf>,
     write_buf: RefCell<WriteBuf>,
-    /// Names and numbers of a list, while they are scanned.
+    /// For the names and numbers of a list, see [`Stream::take_text_buf`].
     text_buf: RefCell<Vec<u8>>,
 }
 
@@ -66,7 +65,7 @@ pub struct Stream {
 struct ReadBuf {
     data: Vec<u8>,
     unread: Range<usize>,
-    /// How much of a list has come, in bytes of names and values.
+    /// Bytes of names and values of the current list.
     list_len: usize,
 }
 
@@ -77,26 +76,27 @@ struct WriteBuf {
 }
 
 impl Stream {
-    /// A stream over a socket; `path` names it in messages.
+    /// A stream over a socket; messages call it `path`.
+    /// The original's `vstream_fdopen()`.
     pub fn new(socket: OwnedFd, path: Rc<str>) -> Stream {
         Stream {
             input: File::from(socket),
             output: None,
             path,
-            wait: Cell::new(Wait::Turn),
-            is_late: Cell::new(false),
-            is_last: Cell::new(false),
+            wait: Cell::new(Wait::Yield),
+            is_timed_out: Cell::new(false),
+            is_last_request: Cell::new(false),
             is_cut_off: Cell::new(false),
-            ended: Cell::new(None),
+            input_end: Cell::new(None),
             error: Cell::new(None),
-            is_mute: Cell::new(false),
+            output_ended: Cell::new(false),
             read_buf: RefCell::default(),
             write_buf: RefCell::default(),
             text_buf: RefCell::default(),
         }
     }
 
-    /// A stream that reads here and writes there.
+    /// A stream that reads from one descriptor and writes to another.
     pub fn with_output(input: OwnedFd, output: OwnedFd, path: Rc<str>) -> Stream {
         Stream {
             output: Some(File::from(output)),
@@ -104,12 +104,12 @@ impl Stream {
         }
     }
 
-    /// What it is called in messages. The original's `VSTREAM_PATH`.
+    /// Its name in messages. The original's `VSTREAM_PATH`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What the client's request waits for.
+    /// The event that the client's task waits for.
     pub fn wait(&self) -> Wait {
         self.wait.get()
     }
@@ -119,51 +119,52 @@ impl Stream {
         self.output.as_ref().unwrap_or(&self.input).as_fd()
     }
 
-    /// The client took too long for what is waited for.
+    /// Makes the current wait fail: the client took too long.
     pub fn time_out(&self) {
-        self.is_late.set(true);
+        self.is_timed_out.set(true);
     }
 
-    /// The request that has begun, or that is there, is the last one.
-    pub fn begin_no_other(&self) {
-        self.is_last.set(true);
+    /// Makes the current request, or the one that has begun to arrive, the last.
+    pub fn set_last_request(&self) {
+        self.is_last_request.set(true);
     }
 
-    /// There is no time left to wait for the client.
+    /// Makes all waits fail, the current one included.
     pub fn cut_off(&self) {
         self.is_cut_off.set(true);
     }
 
-    /// Why the input has ended, if it has.
-    pub fn ended(&self) -> Option<NoInput> {
-        self.ended.get()
+    /// The reason for the end of input. None if it has not ended.
+    pub fn input_end(&self) -> Option<NoInput> {
+        self.input_end.get()
     }
 
-    /// The error that ended the connection, if it was one.
+    /// The error that ended the connection. None if there was no error.
     pub fn error(&self) -> Option<io::Error> {
         self.error.get().map(io::Error::from_raw_os_error)
     }
 
-    /// Waits for the next request, for as long as the client likes. Returns false
-    /// when there will be none.
+    /// Waits for the next request, without a time limit. Returns false if there
+    /// will be none.
     pub async fn next_request(&self) -> bool {
-        let may_begin = self.ended().is_none() && !self.is_last.get();
-        may_begin && self.fill(Wait::Request).await.is_ok()
+        let is_open = self.input_end().is_none() && !self.is_last_request.get();
+        is_open && self.fill(Wait::Request).await.is_ok()
     }
 
-    /// Waits until there is input that was not looked at, without taking it.
-    /// Returns false when there will be none. The original's `vstream_peek() > 0`.
+    /// Waits until there is unread input, without taking it. Returns false if
+    /// there will be none.
     pub async fn peek(&self) -> bool {
         self.has_unread() || self.fill(Wait::Input).await.is_ok()
     }
 
-    /// Whether input that was read is still to be looked at.
+    /// Returns true if the buffer has unread input.
+    /// The original's `vstream_peek()`, which counts the bytes.
     pub fn has_unread(&self) -> bool {
         !self.read_buf.borrow().unread.is_empty()
     }
 
-    /// Takes the next NUL-terminated string. Fails when the input ends before its
-    /// NUL; `string` is then what has come of it.
+    /// Takes the next NUL-terminated string. Fails if the input ends before the
+    /// NUL; `string` then has the bytes before the end.
     pub async fn get_string(&self, string: &mut Vec<u8>) -> Result<(), NoInput> {
         string.clear();
         while !self.take_string(string)? {
@@ -172,7 +173,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes as much of a string as was read. Returns true at its end.
+    /// Takes the buffered part of a string. Returns true at its end.
     fn take_string(&self, string: &mut Vec<u8>) -> Result<bool, NoInput> {
         let buf = &mut *self.read_buf.borrow_mut();
         let unread = &buf.data[buf.unread.clone()];
@@ -182,19 +183,19 @@ impl Stream {
         buf.list_len += text.len();
         buf.unread.start += end.map_or(text.len(), |end| end + 1);
         if buf.list_len > LIST_LIMIT {
-            self.end(NoInput::TooLong);
+            self.end_input(NoInput::TooLong);
             buf.unread = 0..0;
             return Err(NoInput::TooLong);
         }
         Ok(end.is_some())
     }
 
-    /// The next string begins another list.
+    /// Ends a list, whose length is limited: the next string begins another.
     pub fn end_list(&self) {
         self.read_buf.borrow_mut().list_len = 0;
     }
 
-    /// A buffer for the parts of a list. [`Stream::keep_text_buf`] takes it back.
+    /// Lends a buffer for scanning a list. [`Stream::keep_text_buf`] takes it back.
     pub fn take_text_buf(&self) -> Vec<u8> {
         self.text_buf.take()
     }
@@ -204,34 +205,35 @@ impl Stream {
         self.text_buf.replace(buf);
     }
 
-    /// Turns from reading to writing, which drops the input that was read but
-    /// not used, unless output goes elsewhere.
+    /// Puts a string and a NUL into the write buffer. Drops the unread input in
+    /// the read buffer, unless output goes to another descriptor.
     pub fn put_string(&self, text: &[u8]) {
         if self.output.is_none() {
             self.read_buf.borrow_mut().unread = 0..0;
         }
-        if !self.is_mute.get() {
+        if !self.output_ended.get() {
             let buf = &mut self.write_buf.borrow_mut().data;
             buf.extend_from_slice(text);
             buf.push(0);
         }
     }
 
-    /// Writes what was put. The original's `vstream_fflush()`. A write that fails
-    /// or takes too long ends input and output: it shows when the next input is
-    /// asked for, and [`Stream::error`] says why.
+    /// Writes the buffer. The original's `vstream_fflush()`. A write that fails or
+    /// takes too long ends input and output: the next read fails, and
+    /// [`Stream::error`] has the reason.
     pub async fn fflush(&self) {
         while !self.write() {
             if let Err(why) = self.writable().await {
-                self.end_in_vain(why);
+                self.end_both(why);
             }
         }
     }
 
-    /// Writes as much as goes. Returns false when something is left.
+    /// Writes until the buffer is empty or the descriptor would block. Returns
+    /// false if bytes are left. The original's `vstream_fflush_some()`.
     fn write(&self) -> bool {
         let WriteBuf { data, written } = &mut *self.write_buf.borrow_mut();
-        while !self.is_mute.get() && *written < data.len() {
+        while !self.output_ended.get() && *written < data.len() {
             let mut output = self.output.as_ref().unwrap_or(&self.input);
             match output.write(&data[*written..]) {
                 Ok(count) => *written += count,
@@ -239,7 +241,7 @@ impl Stream {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) => {
                     self.fail(&err);
-                    self.is_mute.set(true);
+                    self.output_ended.set(true);
                 }
             }
         }
@@ -248,55 +250,56 @@ impl Stream {
         true
     }
 
-    /// Lets the others have their turn.
-    pub async fn turn(&self) {
-        // A turn comes even when the process ends.
-        let _ = self.wait_until(Wait::Turn).await;
+    /// Yields to other clients.
+    pub async fn yield_now(&self) {
+        // Not an error if cut off: the request goes on without yielding.
+        let _ = self.wait_for(Wait::Yield).await;
     }
 
-    /// Waits for input. Fails when the client takes too long.
+    /// Waits for input at the descriptor. Fails if the client takes too long.
     pub async fn readable(&self) -> Result<(), NoInput> {
-        self.wait_until(Wait::Input).await
+        self.wait_for(Wait::Input).await
     }
 
-    /// Waits until something can be written. Fails when the client takes too long.
+    /// Waits for space for output. Fails if the client takes too long.
     pub async fn writable(&self) -> Result<(), NoInput> {
-        self.wait_until(Wait::Output).await
+        self.wait_for(Wait::Output).await
     }
 
-    async fn wait_until(&self, what: Wait) -> Result<(), NoInput> {
+    async fn wait_for(&self, event: Wait) -> Result<(), NoInput> {
         if !self.is_cut_off.get() {
-            wait_for(&self.wait, what).await;
+            wait_for(&self.wait, event).await;
         }
-        match (self.is_late.take(), self.is_cut_off.get()) {
+        match (self.is_timed_out.take(), self.is_cut_off.get()) {
             (true, _) => Err(NoInput::Timeout),
             (_, true) => Err(NoInput::Eof),
             _ => Ok(()),
         }
     }
 
-    /// Reads the next piece of input. Fails when there will be none.
+    /// Fills the empty read buffer. Fails if there will be no more input.
+    /// The original's `vstream_buf_get_ready()`.
     async fn fill(&self, wait: Wait) -> Result<(), NoInput> {
         while !self.has_unread() {
-            if let Some(why) = self.ended() {
+            if let Some(why) = self.input_end() {
                 return Err(why);
             }
-            if let Err(why) = self.wait_until(wait).await {
-                self.end_in_vain(why);
-            } else if !self.read() && wait == Wait::Request && self.is_last.get() {
-                self.end(NoInput::Eof);
+            if let Err(why) = self.wait_for(wait).await {
+                self.end_both(why);
+            } else if !self.read() && wait == Wait::Request && self.is_last_request.get() {
+                self.end_input(NoInput::Eof);
             }
         }
         Ok(())
     }
 
-    /// Reads once. Returns false when there is nothing to read now.
+    /// Reads once. Returns false if it would block.
     fn read(&self) -> bool {
         // What has come is copied: lists are short, and a client's buffer need not
         // be larger.
         let mut piece = [0; STREAM_BUFSIZE];
         match (&self.input).read(&mut piece) {
-            Ok(0) => self.end(NoInput::Eof),
+            Ok(0) => self.end_input(NoInput::Eof),
             Ok(count) => {
                 let ReadBuf { data, unread, .. } = &mut *self.read_buf.borrow_mut();
                 piece[..count].clone_into(data);
@@ -308,21 +311,21 @@ impl Stream {
         true
     }
 
-    /// Ends the input. The first reason stays.
-    fn end(&self, why: NoInput) {
-        self.ended.set(self.ended.get().or(Some(why)));
+    /// Ends the input. The first reason is kept.
+    fn end_input(&self, why: NoInput) {
+        self.input_end.set(self.input_end.get().or(Some(why)));
     }
 
-    /// Ends the input because of an error, the first of which stays.
+    /// Ends the input with an error. The first error is kept.
     fn fail(&self, err: &io::Error) {
-        self.end(NoInput::Eof);
+        self.end_input(NoInput::Eof);
         self.error.set(self.error.get().or(err.raw_os_error()));
     }
 
-    /// Ends input and output after a wait in vain.
-    pub fn end_in_vain(&self, why: NoInput) {
-        self.end(why);
-        self.is_mute.set(true);
+    /// Ends input and output after a wait that failed.
+    pub fn end_both(&self, why: NoInput) {
+        self.end_input(why);
+        self.output_ended.set(true);
         if why == NoInput::Timeout {
             self.error.set(Some(libc::ETIMEDOUT));
         }
@@ -335,7 +338,8 @@ impl AsFd for Stream {
     }
 }
 
-/// Whether a system call failed only because it would have had to wait.
+/// Returns true if a system call failed only because it would have blocked, or
+/// was interrupted.
 pub fn is_temporary(err: &io::Error) -> bool {
     matches!(
         err.kind(),
@@ -357,7 +361,7 @@ mod tests {
         (client, Stream::new(server.into(), "test socket".into()))
     }
 
-    /// Runs it to its end; whenever it waits, `meanwhile` happens.
+    /// Runs a future to its end, and calls `meanwhile` each time it waits.
     fn finish<T>(future: impl Future<Output = T>, mut meanwhile: impl FnMut()) -> T {
         let mut future = pin!(future);
         loop {
@@ -371,7 +375,7 @@ mod tests {
         }
     }
 
-    /// The next string, or what has come of it and why no more does.
+    /// The next string, or the part before the end of input and its reason.
     fn next(stream: &Stream, meanwhile: impl FnMut()) -> (Vec<u8>, Option<NoInput>) {
         let mut string = Vec::new();
         let result = finish(stream.get_string(&mut string), meanwhile);
@@ -420,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_wait_in_vain_for_input_nothing_is_said() {
+    fn after_a_timeout_for_input_no_reply_is_written() {
         let (client, stream) = pair();
         let (_, why) = next(&stream, || stream.time_out());
         assert_eq!(why, Some(NoInput::Timeout));
@@ -433,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_nobody_takes_ends_the_stream_when_time_is_over() {
+    fn a_client_that_reads_no_output_in_time_ends_the_stream() {
         let (_client, stream) = pair();
         let reply = vec![b'x'; 10_000_000];
         stream.put_string(&reply);
@@ -445,11 +449,11 @@ mod tests {
                 stream.time_out();
             }
         });
-        assert_eq!((waits, stream.ended()), (3, Some(NoInput::Timeout)));
+        assert_eq!((waits, stream.input_end()), (3, Some(NoInput::Timeout)));
     }
 
     #[test]
-    fn when_it_is_cut_off_nothing_waits() {
+    fn a_stream_that_is_cut_off_does_not_wait() {
         let (mut client, stream) = pair();
         client.write_all(b"name").unwrap();
         let (_, why) = next(&stream, || stream.cut_off());
@@ -458,17 +462,17 @@ mod tests {
             finish(stream.readable(), || unreachable!()),
             Err(NoInput::Eof)
         );
-        finish(stream.turn(), || unreachable!());
+        finish(stream.yield_now(), || unreachable!());
     }
 
     #[test]
     fn the_last_request_is_the_one_that_is_there() {
         let (mut client, stream) = pair();
         client.write_all(b"a\0").unwrap();
-        assert!(finish(stream.next_request(), || stream.begin_no_other()));
+        assert!(finish(stream.next_request(), || stream.set_last_request()));
         assert_eq!(next(&stream, || unreachable!()).0, b"a");
         assert!(!finish(stream.next_request(), || unreachable!()));
         let (_client, stream) = pair();
-        assert!(!finish(stream.next_request(), || stream.begin_no_other()));
+        assert!(!finish(stream.next_request(), || stream.set_last_request()));
     }
 }

@@ -1,36 +1,36 @@
-//! `wait`: how a request waits for its client and holds up nobody else.
+//! `wait`: a request waits for its client without delaying other clients.
 //!
 //! The original blocks where a client has to do something first. Here a request
 //! is an `async fn` with `.await` at the same places. There is no runtime: the
-//! event loop owns the future of each client and runs it until it waits. What it
-//! waits for is noted where both can see it, and the loop runs it again when that
-//! has come.
+//! event loop owns the future of each client and runs it until it waits. The
+//! reason for the wait is stored where both can see it, and the loop runs the
+//! future again when the wait is over.
 
 use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// What a client's request waits for.
+/// The event that a client's task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// The next request: nothing is half done, and there is no hurry.
+    /// Input that begins a request. There is no time limit.
     Request,
-    /// More input.
+    /// More input of a request.
     Input,
-    /// That output can be written.
+    /// Space for output.
     Output,
-    /// Only that the others have had their turn.
-    Turn,
+    /// Nothing: it has yielded to other clients, and is in the run queue.
+    Yield,
 }
 
-/// What is done for one client, from its beginning to its end.
+/// The work for one client, from its first request to its end.
 pub type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Notes what is waited for, and lets the caller of [`run`] go on. The next call
-/// of [`run`] ends the wait.
-pub async fn wait_for(noted: &Cell<Wait>, what: Wait) {
-    noted.set(what);
+/// Stores the event to wait for in `wait`, and returns to the caller of [`run`].
+/// The next call of [`run`] ends the wait.
+pub async fn wait_for(wait: &Cell<Wait>, event: Wait) {
+    wait.set(event);
     let mut has_waited = false;
     poll_fn(|_| match std::mem::replace(&mut has_waited, true) {
         false => Poll::Pending,
@@ -39,7 +39,7 @@ pub async fn wait_for(noted: &Cell<Wait>, what: Wait) {
     .await
 }
 
-/// Runs a task until it waits. Returns true when it has come to its end.
+/// Runs a task until it waits. Returns true if it has finished.
 pub fn run(task: &mut Task<'_>) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     task.as_mut().poll(&mut context).is_ready()

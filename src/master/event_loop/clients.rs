@@ -1,4 +1,7 @@
-//! The clients of the event loop: how they come, go on and leave.
+//! `clients`: the clients of the event loop, from accept to disconnect.
+//!
+//! The functions of the original's `multi_server.c` that deal with one client.
+//! Their errors are logged; what they return is a reason for the loop to end.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,28 +21,28 @@ use crate::util::timer::TimerId;
 use crate::util::wait::{run, Task, Wait};
 use crate::{msg_info, msg_warn};
 
-/// A client, and what is done for it.
+/// A client and its task.
 pub(super) struct Client<'a> {
     pub(super) stream: Rc<Stream>,
     task: Task<'a>,
     interest: Interest,
-    /// When its time is over. The timer that runs may be due earlier; it is
-    /// made again then, which is cheaper than a new one for each request.
+    /// The end of `ipc_timeout`. The timer may be due earlier; it is then requested
+    /// again, which is cheaper than a new timer for each wait.
     deadline: Option<Instant>,
     timer: Option<TimerId>,
 }
 
-/// How long no client is accepted, if none has gone: descriptors become free in
-/// other ways, too.
+/// Maximum time of a pause in accepting clients. It ends before when a client
+/// disconnects; a session that ends also frees a descriptor.
 const PAUSE_TIME: Duration = Duration::from_secs(1);
 
-/// Number of descriptors that clients leave to the service when there are many of
-/// them, or half of those that there are.
+/// Number of descriptors that are reserved for the service, but at most half of
+/// those that clients and service share.
 const SERVICE_FDS: usize = 8;
 
 impl<S: MultiService> EventLoop<'_, S> {
-    /// Accepts a client. One for which there is no descriptor waits. The original's
-    /// `multi_server_accept_local()`.
+    /// Accepts a client. Pauses accepting if there is no free descriptor.
+    /// The original's `multi_server_accept_local()`.
     pub(super) fn multi_server_accept_local(
         &mut self,
         listener: RawFd,
@@ -48,11 +51,11 @@ impl<S: MultiService> EventLoop<'_, S> {
         if self.pause_timer.is_some() {
             return Ok(());
         }
-        let most = self.limits.open_files.saturating_sub(self.own_fds);
-        let service_fds = SERVICE_FDS.min(most / 2);
-        let free = most.saturating_sub(self.client_count);
+        let shared_fds = self.limits.open_files.saturating_sub(self.own_fds);
+        let service_fds = SERVICE_FDS.min(shared_fds / 2);
+        let free = shared_fds.saturating_sub(self.client_count);
         if free <= service_fds {
-            self.pause_because_of_clients(now);
+            self.pause_out_of_fds(now);
             return Ok(());
         }
         if free.saturating_sub(self.service.descriptors()) <= service_fds {
@@ -67,38 +70,38 @@ impl<S: MultiService> EventLoop<'_, S> {
             Err(err) if is_temporary(&err) => {}
             Err(err) if is_out_of_fds(&err) => {
                 self.service.evict();
-                self.pause_because_of_clients(now);
+                self.pause_out_of_fds(now);
             }
             Err(err) => {
                 if self.accept_warning.allows(now) {
                     let reason = strerror(&err);
                     msg_warn!("accept connection: {reason}, clients have to wait");
                 }
-                self.pause(now);
+                self.pause_accept(now);
             }
         }
         Ok(())
     }
 
-    /// Pauses because there are as many clients as there can be.
-    fn pause_because_of_clients(&mut self, now: Instant) {
+    /// Pauses accepting because clients use all descriptors.
+    fn pause_out_of_fds(&mut self, now: Instant) {
         if self.clients_warning.allows(now) {
             let count = self.client_count;
             msg_warn!("out of file descriptors: {count} clients, others have to wait");
         }
-        self.pause(now);
+        self.pause_accept(now);
     }
 
-    /// Accepts no client for a while, or before another has gone.
-    fn pause(&mut self, now: Instant) {
+    /// Pauses accepting, for [`PAUSE_TIME`] or until a client disconnects.
+    fn pause_accept(&mut self, now: Instant) {
         self.pause_timer = Some(self.timers.request(now + PAUSE_TIME, Timer::Accept));
         for socket in self.listeners() {
-            self.forget(socket.as_fd());
+            self.stop_watching(socket.as_fd());
         }
     }
 
-    /// Accepts clients again, after a pause.
-    pub(super) fn accept_again(&mut self) {
+    /// Resumes accepting, if it is paused.
+    pub(super) fn resume_accept(&mut self) {
         let Some(timer) = self.pause_timer.take() else {
             return;
         };
@@ -117,7 +120,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         })
     }
 
-    /// Begins to serve a client. The original's `multi_server_wakeup()`.
+    /// Starts the task of a client. The original's `multi_server_wakeup()`.
     fn multi_server_wakeup(&mut self, socket: UnixStream, now: Instant) -> Result<(), End> {
         let fd = socket.as_raw_fd();
         if msg_verbose() > 0 {
@@ -136,7 +139,7 @@ impl<S: MultiService> EventLoop<'_, S> {
             deadline: None,
             timer: None,
         });
-        if let Err(err) = self.own(fd, client) {
+        if let Err(err) = self.add_fd(fd, client) {
             msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
             return Ok(());
         }
@@ -148,8 +151,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         self.run_client(fd, now)
     }
 
-    /// Runs what is done for a client until it waits, and sees to it that it goes
-    /// on when that has come.
+    /// Runs the task of a client until it waits, and watches for the end of the wait.
     pub(super) fn run_client(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
         let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
             return Ok(());
@@ -160,18 +162,18 @@ impl<S: MultiService> EventLoop<'_, S> {
         }
         let wait = client.stream.wait();
         client.deadline = match wait {
-            Wait::Request | Wait::Turn => None,
+            Wait::Request | Wait::Yield => None,
             Wait::Input | Wait::Output => Some(now + self.limits.ipc_timeout),
         };
         if let (Some(deadline), None) = (client.deadline, client.timer) {
             client.timer = Some(self.timers.request(deadline, Timer::Client(fd)));
         }
-        if wait == Wait::Turn {
+        if wait == Wait::Yield {
             self.run_queue.push_back(fd);
         }
         let interest = match wait {
             Wait::Output => Interest::Write,
-            Wait::Request | Wait::Input | Wait::Turn => Interest::Read,
+            Wait::Request | Wait::Input | Wait::Yield => Interest::Read,
         };
         if client.interest != interest {
             client.interest = interest;
@@ -186,8 +188,8 @@ impl<S: MultiService> EventLoop<'_, S> {
         }
     }
 
-    /// A client's timer is due: it is late, unless it has gone on meanwhile.
-    pub(super) fn client_is_due(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
+    /// Handles a client's timer: the wait fails if its deadline has passed.
+    pub(super) fn client_timer_event(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
         let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
             return Ok(());
         };
@@ -198,7 +200,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         if client.timer.is_some() || client.deadline.is_none() {
             return Ok(());
         }
-        // One wait reports a limited number: this one may have done its part.
+        // The poller reports a limited number of descriptors: this one may be ready.
         let is_ready = match client.stream.wait() {
             Wait::Output => write_wait(client.stream.as_fd(), Duration::ZERO),
             _ => read_wait(client.stream.as_fd(), Duration::ZERO),
@@ -209,7 +211,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         self.run_client(fd, now)
     }
 
-    /// The end of a client. The original's `multi_server_disconnect()`.
+    /// Closes a connection. The original's `multi_server_disconnect()`.
     fn multi_server_disconnect(&mut self, fd: RawFd, now: Instant) {
         let Some(Owner::Client(client)) = self.fdtable[fd as usize].take() else {
             return;
@@ -217,7 +219,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         if msg_verbose() > 0 {
             msg_info!("connection closed fd {fd}");
         }
-        self.forget(client.stream.as_fd());
+        self.stop_watching(client.stream.as_fd());
         if let Some(timer) = client.timer {
             self.timers.cancel(timer);
         }
@@ -226,28 +228,28 @@ impl<S: MultiService> EventLoop<'_, S> {
         if self.client_count == 0 && !self.is_ending {
             self.start_idle_timer(now);
         }
-        self.accept_again();
+        self.resume_accept();
     }
 
-    /// Ends a client without waiting for it any longer.
+    /// Runs the task of a client to its end, with waits that fail.
     pub(super) fn cut_off(&mut self, fd: RawFd, now: Instant) {
         if let Some(Owner::Client(client)) = &self.fdtable[fd as usize] {
             client.stream.cut_off();
-            // Its task comes to its end.
+            // Its only error is a reason to end, which the next run finds again.
             let _ = self.run_client(fd, now);
         }
     }
 
-    /// Tells the service how many descriptors clients leave to it.
+    /// Sets the service's limit to the descriptors that others do not use.
     pub(super) fn limit_service(&self) {
         let others = self.own_fds + self.client_count;
-        let most = self.limits.open_files.saturating_sub(others);
-        self.service.limit_descriptors(most);
+        let limit = self.limits.open_files.saturating_sub(others);
+        self.service.limit_descriptors(limit);
     }
 }
 
-/// What is done for a client, from its first request to its end. The original's
-/// `multi_server_execute()`, which is called for each.
+/// The task of a client. The original's `multi_server_execute()`, which runs once
+/// for each request.
 async fn multi_server_execute<S: MultiService>(
     service: &S,
     master: &MasterPipe,
