@@ -25,7 +25,7 @@ use crate::util::msg::msg_verbose;
 use crate::util::open_limit::open_files;
 use crate::util::rate_limit::RateLimit;
 use crate::util::signal_pipe::SignalPipe;
-use crate::util::stream::Stream;
+use crate::util::stream::{ReadSpace, Stream};
 use crate::util::strerror::strerror;
 use crate::util::timer::{TimerId, TimerQueue};
 use crate::util::wait::Wait;
@@ -94,6 +94,7 @@ pub struct EventLoop<'a, S: MultiService> {
     service: &'a S,
     limits: Limits,
     path: Rc<str>,
+    read_space: ReadSpace,
     events: Events,
     /// The owner of each descriptor, by its number. The original's `event_fdtable`.
     fdtable: Vec<Option<Owner<'a>>>,
@@ -151,6 +152,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             service,
             limits,
             path: path.into(),
+            read_space: ReadSpace::default(),
             events: Events::event_init()?,
             fdtable: Vec::new(),
             master,

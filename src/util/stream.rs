@@ -26,6 +26,17 @@ pub const STREAM_BUFSIZE: usize = 4096;
 /// Maximum length of a list, in bytes of names and values.
 pub const LIST_LIMIT: usize = 65_536;
 
+/// Space that all streams read into, one after the other: the buffer of a client
+/// need not be larger than its input, and most clients have little.
+#[derive(Clone, Debug)]
+pub struct ReadSpace(Rc<RefCell<[u8; STREAM_BUFSIZE]>>);
+
+impl Default for ReadSpace {
+    fn default() -> Self {
+        ReadSpace(Rc::new(RefCell::new([0; STREAM_BUFSIZE])))
+    }
+}
+
 /// The reason for the end of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoInput {
@@ -55,6 +66,7 @@ pub struct Stream {
     error: Cell<Option<i32>>,
     /// Output is discarded.
     output_ended: Cell<bool>,
+    read_space: ReadSpace,
     read_buf: RefCell<ReadBuf>,
     write_buf: RefCell<WriteBuf>,
     /// For the names and numbers of a list, see [`Stream::take_text_buf`].
@@ -78,7 +90,7 @@ struct WriteBuf {
 impl Stream {
     /// A stream over a socket; messages call it `path`.
     /// The original's `vstream_fdopen()`.
-    pub fn new(socket: OwnedFd, path: Rc<str>) -> Stream {
+    pub fn new(socket: OwnedFd, path: Rc<str>, read_space: ReadSpace) -> Stream {
         Stream {
             input: File::from(socket),
             output: None,
@@ -90,6 +102,7 @@ impl Stream {
             input_end: Cell::new(None),
             error: Cell::new(None),
             output_ended: Cell::new(false),
+            read_space,
             read_buf: RefCell::default(),
             write_buf: RefCell::default(),
             text_buf: RefCell::default(),
@@ -100,7 +113,7 @@ impl Stream {
     pub fn with_output(input: OwnedFd, output: OwnedFd, path: Rc<str>) -> Stream {
         Stream {
             output: Some(File::from(output)),
-            ..Stream::new(input, path)
+            ..Stream::new(input, path, ReadSpace::default())
         }
     }
 
@@ -295,14 +308,12 @@ impl Stream {
 
     /// Reads once. Returns false if it would block.
     fn read(&self) -> bool {
-        // What has come is copied: lists are short, and a client's buffer need not
-        // be larger.
-        let mut piece = [0; STREAM_BUFSIZE];
-        match (&self.input).read(&mut piece) {
+        let space = &mut *self.read_space.0.borrow_mut();
+        match (&self.input).read(space) {
             Ok(0) => self.end_input(NoInput::Eof),
             Ok(count) => {
                 let ReadBuf { data, unread, .. } = &mut *self.read_buf.borrow_mut();
-                piece[..count].clone_into(data);
+                space[..count].clone_into(data);
                 *unread = 0..count;
             }
             Err(err) if is_temporary(&err) => return false,
@@ -358,7 +369,10 @@ mod tests {
     fn pair() -> (UnixStream, Stream) {
         let (client, server) = UnixStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
-        (client, Stream::new(server.into(), "test socket".into()))
+        (
+            client,
+            Stream::new(server.into(), "test socket".into(), ReadSpace::default()),
+        )
     }
 
     /// Runs a future to its end, and calls `meanwhile` each time it waits.

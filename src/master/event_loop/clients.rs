@@ -130,7 +130,11 @@ impl<S: MultiService> EventLoop<'_, S> {
             msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
             return Ok(());
         }
-        let stream = Rc::new(Stream::new(socket.into(), self.path.clone()));
+        let stream = Rc::new(Stream::new(
+            socket.into(),
+            self.path.clone(),
+            self.read_space.clone(),
+        ));
         let task = multi_server_execute(self.service, self.master, stream.clone());
         let client = Owner::Client(Client {
             stream,
