@@ -18,6 +18,7 @@ use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub use self::clients::multi_server_execute;
 use self::clients::Client;
 use super::master_proto::MasterPipe;
 use crate::util::event::Events;

@@ -254,7 +254,7 @@ impl<S: MultiService> EventLoop<'_, S> {
 
 /// The task of a client. The original's `multi_server_execute()`, which runs once
 /// for each request.
-async fn multi_server_execute<S: MultiService>(
+pub async fn multi_server_execute<S: MultiService>(
     service: &S,
     master: &MasterPipe,
     stream: Rc<Stream>,

@@ -1,22 +1,27 @@
 //! The whole service with four clients that say and do anything, time
 //! included. No descriptor is lost: those that the service holds are open, and
-//! when all clients have gone and all time is over, none is.
+//! when all clients have gone and all time is over, none is. Each client's task
+//! comes to its end when the client has gone or is cut off.
 #![no_main]
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use scache::global::mail_conf::MailConf;
 use scache::global::mail_params::scache_params_init;
 use scache::global::mail_version::MailVersion;
-use scache::master::multi_service::{MultiService, Turn, Wait};
-use scache::scache::{Client, Scache};
-use scache::util::stream::Stream;
+use scache::master::event_loop::{multi_server_execute, MultiService};
+use scache::master::master_proto::MasterPipe;
+use scache::scache::Scache;
+use scache::util::stream::{ReadSpace, Stream};
 use scache::util::unix_send_fd::unix_send_fd;
+use scache::util::wait::{run, Task, Wait};
 
 const LISTS: [&[u8]; 8] = [
     b"request\0save_endp\0ttl\x005\0label\0e\0property\0p\0\0",
@@ -29,127 +34,150 @@ const LISTS: [&[u8]; 8] = [
     b"dummy\0\0\0",
 ];
 
-struct Conn {
+/// More than the process ever has open.
+const FDS_MOST: i32 = 256;
+
+struct Client<'a> {
     ours: UnixStream,
-    stream: Stream,
-    state: Client,
-    wait: Wait,
+    stream: Rc<Stream>,
+    task: Task<'a>,
 }
 
-struct World {
-    service: Scache,
-    conns: [Option<Conn>; 4],
+struct World<'a> {
+    service: &'a Scache,
+    master: &'a MasterPipe,
+    clients: [Option<Client<'a>>; 4],
     session: UnixStream,
+    server: UnixStream,
     now: Instant,
 }
 
-impl World {
+impl World<'_> {
     fn act(&mut self, what: u8, more: u8) {
         let who = usize::from(what >> 6);
-        if self.conns[who].is_none() {
-            self.conns[who] = Some(self.connect());
+        if self.clients[who].is_none() {
+            self.connect(who);
         }
-        let conn = self.conns[who].as_mut().expect("just connected");
+        let Some(client) = &mut self.clients[who] else {
+            return;
+        };
         match what & 15 {
             list @ 0..8 => {
-                let _ = conn.ours.write_all(LISTS[usize::from(list)]);
+                let _ = client.ours.write_all(LISTS[usize::from(list)]);
             }
             8 => {
-                let _ = unix_send_fd(conn.ours.as_fd(), self.session.as_fd());
+                let _ = unix_send_fd(client.ours.as_fd(), self.session.as_fd());
             }
             9 => {
-                let _ = conn.ours.write_all(&[more]);
+                let _ = client.ours.write_all(&[more]);
             }
             10 => {
                 // A part of a list.
                 let list = LISTS[usize::from(more & 7)];
-                let _ = conn.ours.write_all(&list[..usize::from(more >> 3).min(list.len())]);
+                let part = &list[..usize::from(more >> 3).min(list.len())];
+                let _ = client.ours.write_all(part);
             }
             11 => {
-                let _ = conn.ours.read(&mut [0; 4096]);
+                let _ = client.ours.read(&mut [0; 4096]);
             }
-            12 => return self.disconnect(who),
-            13 if conn.wait != Wait::Request => {
-                conn.wait = self.service.timeout(&mut conn.state, &mut conn.stream, turn(self.now));
-                return self.served(who);
+            12 => return self.hang_up(who),
+            13 => {
+                if matches!(client.stream.wait(), Wait::Input | Wait::Output) {
+                    client.stream.time_out();
+                }
             }
             14 => {
                 self.now += Duration::from_millis(u64::from(more) * 20);
                 return self.service.timers(self.now);
             }
-            15 if more == 1 => {
-                self.service.make_room();
-            }
-            _ => {
-                let _ = conn.ours.write_all(&[b'x'; 4000]);
-            }
+            _ => match more {
+                0 => client.stream.set_last_request(),
+                1 => return self.cut_off(who),
+                2 => {
+                    self.service.evict();
+                }
+                // The sessions that are cached are dead now.
+                3 => {
+                    let _ = self.server.write(b"421");
+                }
+                4..32 => self.service.limit_descriptors(usize::from(more)),
+                _ => {
+                    let _ = client.ours.write_all(&[b'x'; 4000]);
+                }
+            },
         }
-        self.ready(who);
-    }
-
-    fn connect(&mut self) -> Conn {
-        let (ours, theirs) = UnixStream::pair().expect("socketpair");
-        ours.set_nonblocking(true).expect("fcntl");
-        theirs.set_nonblocking(true).expect("fcntl");
-        let mut stream = Stream::new(theirs.into(), "fuzz socket".into());
-        self.service.connected(&mut stream);
-        Conn { ours, stream, state: Client::default(), wait: Wait::Request }
+        self.run_client(who);
     }
 
     /// As the event loop does it.
-    fn ready(&mut self, who: usize) {
-        let conn = self.conns[who].as_mut().expect("connected");
-        match conn.wait {
-            Wait::Request | Wait::Input => conn.stream.set_readable(),
-            Wait::Nothing => unreachable!("it has had all its turns"),
-            Wait::Output => {
-                conn.stream.fflush();
-                if conn.stream.has_unwritten() {
-                    return;
-                }
+    fn connect(&mut self, who: usize) {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        ours.set_nonblocking(true).expect("fcntl");
+        theirs.set_nonblocking(true).expect("fcntl");
+        let stream = Rc::new(Stream::new(
+            theirs.into(),
+            "fuzz socket".into(),
+            ReadSpace::default(),
+        ));
+        let task = multi_server_execute(self.service, self.master, stream.clone());
+        let task = Box::pin(task);
+        self.clients[who] = Some(Client { ours, stream, task });
+        self.run_client(who);
+    }
+
+    fn run_client(&mut self, who: usize) {
+        if let Some(client) = &mut self.clients[who] {
+            if run(&mut client.task) {
+                self.clients[who] = None;
             }
         }
-        conn.wait = self.service.service(&mut conn.state, &mut conn.stream, turn(self.now));
-        self.served(who);
     }
 
-    fn served(&mut self, who: usize) {
-        let conn = self.conns[who].as_mut().expect("connected");
-        while conn.wait == Wait::Nothing {
-            conn.wait = self.service.service(&mut conn.state, &mut conn.stream, turn(self.now));
-        }
-        if conn.wait != Wait::Output {
-            assert!(!conn.stream.has_unwritten(), "nobody will write it");
-        }
-        if conn.wait == Wait::Request && conn.stream.ended().is_some() {
-            self.disconnect(who);
+    /// The client goes. Its task goes on until it has seen that.
+    fn hang_up(&mut self, who: usize) {
+        if let Some(Client { ours, mut task, .. }) = self.clients[who].take() {
+            drop(ours);
+            while !run(&mut task) {}
         }
     }
 
-    fn disconnect(&mut self, who: usize) {
-        let conn = self.conns[who].take().expect("connected");
-        self.service.disconnected(conn.state);
+    fn cut_off(&mut self, who: usize) {
+        if let Some(client) = &self.clients[who] {
+            client.stream.cut_off();
+            self.run_client(who);
+            assert!(self.clients[who].is_none(), "it still waits");
+        }
     }
 
     /// The descriptors of this process are those of the clients, those of the
     /// service and those that were there before.
     fn account(&self, before: usize) {
-        let clients = self.conns.iter().flatten().count();
-        assert_eq!(open_fds(), before + 2 * clients + self.service.descriptors());
+        let clients = self.clients.iter().flatten().count();
+        assert_eq!(
+            open_fds(),
+            before + 2 * clients + self.service.descriptors()
+        );
     }
 }
 
-fuzz_target!(|steps: Vec<(u8, u8)>| {
-    let (session, _other) = UnixStream::pair().expect("socketpair");
+fuzz_target!(init: ignore_sigpipe(), |steps: Vec<(u8, u8)>| {
+    let (session, server) = UnixStream::pair().expect("socketpair");
+    server.set_nonblocking(true).expect("fcntl");
+    let nobody = File::options().write(true).open("/dev/null").expect("/dev/null");
+    let master = MasterPipe::new(nobody.into(), 1);
     let before = open_fds();
     let mut conf = MailConf::new(Path::new("/nowhere"), MailVersion::BUILT_IN);
     conf.update(b"connection_cache_ttl_limit", b"10s");
     let params = scache_params_init(&mut conf).expect("defaults");
     let now = Instant::now();
+    let service = Scache::new(params, true, now);
+    service.limit_descriptors(100);
     let mut world = World {
-        service: Scache::new(params, true, now),
-        conns: [None, None, None, None],
+        service: &service,
+        master: &master,
+        clients: [None, None, None, None],
         session,
+        server,
         now,
     };
     for (what, more) in steps {
@@ -157,21 +185,23 @@ fuzz_target!(|steps: Vec<(u8, u8)>| {
     }
     world.account(before);
     for who in 0..4 {
-        if world.conns[who].is_some() {
-            world.disconnect(who);
-        }
+        world.cut_off(who);
     }
     world.account(before);
-    world.now += Duration::from_secs(11);
+    // What was saved at the real time, however long this took, and at the end of
+    // all that was added to it.
+    world.now = world.now.max(Instant::now()) + Duration::from_secs(11);
     for _ in 0..100 {
-        world.service.timers(world.now);
+        service.timers(world.now);
     }
-    assert_eq!(world.service.descriptors(), 0, "all time is over");
+    assert_eq!(service.descriptors(), 0, "all time is over");
     assert_eq!(open_fds(), before);
 });
 
-fn turn(now: Instant) -> Turn {
-    Turn { now, free_fds: 1000 }
+/// As Rust's own main() does.
+fn ignore_sigpipe() {
+    // SAFETY: nothing else is told of the signal.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 fn open_fds() -> usize {
@@ -179,5 +209,5 @@ fn open_fds() -> usize {
         // SAFETY: F_GETFD only reads the flags of a descriptor, if it is open.
         unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
     };
-    (0..256).filter(is_open).count()
+    (0..FDS_MOST).filter(is_open).count()
 }
