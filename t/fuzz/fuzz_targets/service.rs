@@ -88,7 +88,7 @@ impl World<'_> {
             }
             14 => {
                 self.now += Duration::from_millis(u64::from(more) * 20);
-                return self.service.timers(self.now);
+                return self.service.run_timers(self.now);
             }
             _ => match more {
                 0 => client.stream.set_last_request(),
@@ -192,7 +192,7 @@ fuzz_target!(init: ignore_sigpipe(), |steps: Vec<(u8, u8)>| {
     // all that was added to it.
     world.now = world.now.max(Instant::now()) + Duration::from_secs(11);
     for _ in 0..100 {
-        service.timers(world.now);
+        service.run_timers(world.now);
     }
     assert_eq!(service.descriptors(), 0, "all time is over");
     assert_eq!(open_fds(), before);
