@@ -163,12 +163,11 @@ impl ScacheMulti {
         now: Instant,
     ) {
         let id = self.next_id(now + ttl);
-        let entry = self.dest_cache.entry(dest_label.into());
-        self.dest_timers.insert(id, Rc::clone(entry.key()));
-        let bindings = entry.or_default();
-        let known = bindings
-            .iter_mut()
-            .find(|binding| *binding.endp_label == *endp_label && *binding.dest_prop == *dest_prop);
+        let is_same = |binding: &&mut Binding| {
+            *binding.endp_label == *endp_label && *binding.dest_prop == *dest_prop
+        };
+        let known = self.dest_cache.get_mut(dest_label);
+        let known = known.and_then(|bindings| bindings.iter_mut().find(is_same));
         if msg_verbose() > 0 {
             msg_info!(
                 "scache_multi_save_dest: dest_label={} -> dest_prop={} endp_label={}{}",
@@ -178,17 +177,19 @@ impl ScacheMulti {
                 if known.is_some() { " (refreshed)" } else { "" }
             );
         }
-        match known {
-            Some(binding) => {
-                self.dest_timers.remove(&binding.id);
-                binding.id = id;
-            }
-            None => bindings.push(Binding {
-                id,
-                endp_label: endp_label.into(),
-                dest_prop: dest_prop.into(),
-            }),
+        if let Some(binding) = known {
+            let label = self.dest_timers.remove(&binding.id);
+            self.dest_timers.extend(label.map(|label| (id, label)));
+            binding.id = id;
+            return;
         }
+        let entry = self.dest_cache.entry(dest_label.into());
+        self.dest_timers.insert(id, Rc::clone(entry.key()));
+        entry.or_default().push(Binding {
+            id,
+            endp_label: endp_label.into(),
+            dest_prop: dest_prop.into(),
+        });
     }
 
     /// Takes out the first session that any endpoint of a destination has, with
