@@ -1,15 +1,15 @@
-//! `attr_print`: attribute lists, written.
+//! `attr_print`: writes attribute lists. The original's `attr_print0`.
 //!
-//! A list is `name NUL value NUL` repeated and closed by an empty name, the
-//! original's "attr0" form. Printing fills the stream's buffer and drops its
-//! unread input; `fflush` sends it.
+//! A list is any number of `name NUL value NUL`, terminated by an empty name.
+//! Printing fills the stream's buffer and drops its unread input; `fflush` sends
+//! it, and is what can fail.
 
 use super::msg::msg_verbose;
 use super::printable::printable;
 use super::stream::Stream;
 use crate::msg_info;
 
-/// One attribute to print. The original's `SEND_ATTR_INT` and `SEND_ATTR_STR`.
+/// An attribute to print. The original's `SEND_ATTR_INT` and `SEND_ATTR_STR`.
 #[derive(Clone, Copy, Debug)]
 pub enum SendAttr<'a> {
     /// A name and a number.
@@ -18,21 +18,21 @@ pub enum SendAttr<'a> {
     Str(&'static str, &'a [u8]),
 }
 
-/// Prints a list and its terminator. The original's `attr_print()`.
+/// Prints a list and its terminator. The original's `attr_print0()`.
 pub fn attr_print(stream: &Stream, attrs: &[SendAttr<'_>]) {
     for attr in attrs {
         match *attr {
             SendAttr::Int(name, value) => {
                 let mut digits = [0; 10];
-                print_one(stream, name, decimal(value, &mut digits));
+                print_attr(stream, name, decimal(value, &mut digits));
             }
-            SendAttr::Str(name, value) => print_one(stream, name, value),
+            SendAttr::Str(name, value) => print_attr(stream, name, value),
         }
     }
     stream.put_string(b"");
 }
 
-fn print_one(stream: &Stream, name: &str, value: &[u8]) {
+fn print_attr(stream: &Stream, name: &str, value: &[u8]) {
     stream.put_string(name.as_bytes());
     stream.put_string(value);
     if msg_verbose() > 0 {

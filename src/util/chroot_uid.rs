@@ -1,4 +1,5 @@
-//! `chroot_uid`: the one place where privileges are given up, in one order.
+//! `chroot_uid`: limits what the process may do: chroot(2), and the rights of an
+//! account. Privileges are dropped here and nowhere else.
 
 use std::ffi::CStr;
 use std::io;
@@ -8,8 +9,9 @@ use super::strerror::strerror;
 use super::sys_pw::Passwd;
 use crate::msg_info;
 
-/// Becomes `account` and makes `root_dir` the root, each when asked for. The
-/// original's `chroot_uid()`. Fails with the text of a fatal message.
+/// Changes the root directory to `root_dir`, and user and groups to those of
+/// `account`, unless None. Fails with the text of a fatal message.
+/// The original's `chroot_uid()`.
 pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Passwd>) -> Result<(), String> {
     if let Some(account) = account {
         set_groups(account)?;
@@ -23,7 +25,7 @@ pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Passwd>) -> Result<(
         check(unsafe { libc::chdir(c"/".as_ptr()) }, || "chdir(/)".into())?;
     }
     if let Some(account) = account {
-        // SAFETY: no memory is involved.
+        // SAFETY: setuid() takes a plain number.
         check(unsafe { libc::setuid(account.uid) }, || {
             format!("setuid({})", account.uid)
         })?;
@@ -37,7 +39,7 @@ pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Passwd>) -> Result<(
 }
 
 fn set_groups(account: &Passwd) -> Result<(), String> {
-    // SAFETY: no memory is involved.
+    // SAFETY: setgid() takes a plain number.
     check(unsafe { libc::setgid(account.gid) }, || {
         format!("setgid({})", account.gid)
     })?;

@@ -1,14 +1,14 @@
-//! `conv_time`: "100s" and "2h" as a number of seconds.
+//! `conv_time`: converts times such as "100s" and "2h" to seconds.
 
 use super::strtol::strtol;
 
-/// Reads a number and a unit (s, m, h, d, w); without a unit, `default_unit`
-/// is assumed. Nothing when the text is empty or negative, the unit unknown,
-/// or the time too long for an `int`.
+/// Converts a number and a unit (s, m, h, d, w) to seconds; without a unit,
+/// `default_unit` is assumed. None if the text is empty, the number negative, the
+/// unit unknown, or the time too long for an `int`. The original's `conv_time()`.
 ///
-/// As in the original, a unit without a number is zero, only the first byte
-/// of the unit counts, and the largest number of minutes and so on that would
-/// fit an `int` is one too many.
+/// As in the original, a unit without a number is zero, only the first byte of
+/// the unit counts, and the largest number of minutes, hours, days and weeks that
+/// would fit an `int` is refused.
 ///
 /// ```
 /// use scache::util::conv_time::conv_time;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_time_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "x", "1x", "1S", "1 s", "-1", "0x10", "1.5", "-", "-s"] {
             assert_eq!(seconds(text), None, "{text}");
         }

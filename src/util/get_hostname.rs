@@ -1,9 +1,9 @@
-//! `get_hostname`: what this machine calls itself.
+//! `get_hostname`: the name of this host.
 
 use super::valid_hostname::valid_hostname;
 
-/// The name that gethostname(2) tells. The error is the text for a fatal
-/// message: a mail system without a usable name cannot go on.
+/// Returns the name from gethostname(2). Fails with the text of a fatal message if
+/// it is not a valid host name. The original's `get_hostname()`.
 pub fn get_hostname() -> Result<Vec<u8>, String> {
     let mut name = vec![0u8; 256];
     // SAFETY: the pointer and the length describe the buffer, which outlives
@@ -26,7 +26,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn the_name_is_what_the_machine_says_unless_that_is_none() {
+    fn the_name_is_that_of_uname_unless_it_is_not_valid() {
         let output = Command::new("uname").arg("-n").output().unwrap();
         let said = output.stdout.trim_ascii();
         let name = valid_hostname(said).then(|| said.to_vec());

@@ -1,5 +1,5 @@
-//! `getopt`: the options of a command line, one after the other, as getopt(3)
-//! finds them: up to the first argument that is none, or up to `--`.
+//! `getopt`: the options of a command line, as getopt(3) returns them: up to the
+//! first argument that is not an option, or up to `--`.
 //!
 //! ```
 //! use scache::util::getopt::Getopt;
@@ -14,16 +14,15 @@
 
 use std::vec;
 
-/// The options that are still to come. Each is a letter and its value. Whether
-/// the letter is known is not looked at, and a letter whose value is missing
-/// comes without.
+/// Iterates over options. Each is a letter and its value. Unknown letters are not
+/// an error here, and a missing value is None.
 #[derive(Clone, Debug)]
 pub struct Getopt {
     words: vec::IntoIter<Vec<u8>>,
     with_value: &'static [u8],
-    /// What is left of a word that began with `-`.
+    /// The rest of a word that began with `-`.
     letters: vec::IntoIter<u8>,
-    /// The first argument that is no option, after the last option.
+    /// The first argument that is not an option, after the last option.
     pub argument: Option<Vec<u8>>,
 }
 

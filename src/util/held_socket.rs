@@ -1,14 +1,14 @@
-//! `held_socket`: a socket that is held for others, who are not there.
+//! `held_socket`: a socket that is kept for other processes.
 //!
-//! No function in here waits for the other side. What is no socket is left as
-//! it is.
+//! The functions never wait for the peer, and ignore errors. They leave a
+//! descriptor that is not a socket as it is.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Whether the other side is there and silent, as far as that is known: it has
-/// neither sent anything nor hung up. What is no socket always is, and one that
-/// nobody has connected.
+/// Returns false if the peer is known to have sent something or closed the
+/// connection. Returns true also for a socket that is not connected, and for a
+/// descriptor that is not a socket.
 pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
@@ -17,7 +17,7 @@ pub fn is_silent(socket: BorrowedFd<'_>) -> bool {
     count < 0 && is_unrelated(&io::Error::last_os_error())
 }
 
-/// Whether an error says nothing about the connection.
+/// Returns true if an error does not concern the connection.
 fn is_unrelated(err: &io::Error) -> bool {
     const UNRELATED: [libc::c_int; 10] = [
         libc::EAGAIN,
@@ -35,23 +35,24 @@ fn is_unrelated(err: &io::Error) -> bool {
         .is_some_and(|number| UNRELATED.contains(&number))
 }
 
-/// Sends a text if that can be done at once. What is no socket gets nothing.
+/// Sends a text if that does not block.
 pub fn send_at_once(socket: BorrowedFd<'_>, text: &[u8]) {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: `text` is readable for its length.
     unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), flags) };
 }
 
-/// Closes a descriptor that may be the last one of a socket, without waiting
-/// for what its former owner left unsent: the system goes on sending that.
+/// Closes a descriptor that may be the last one of a socket, without waiting for
+/// unsent data (SO_LINGER): the system sends that in the background.
 pub fn close_at_once(fd: OwnedFd) {
     let off = libc::linger {
         l_onoff: 0,
         l_linger: 0,
     };
     let size = size_of_val(&off) as libc::socklen_t;
-    // SAFETY: `off` is readable for its size. That this fails is no harm: what is
-    // no socket does not wait either.
+    // An error is ignored: close(2) of a descriptor that is not a socket does not
+    // wait for a peer.
+    // SAFETY: `off` is readable for its size.
     unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
@@ -73,12 +74,12 @@ mod tests {
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     #[test]
-    fn a_socket_is_silent_until_the_other_side_speaks_or_hangs_up() {
+    fn a_socket_is_silent_until_the_peer_sends_something_or_closes() {
         let (socket, mut other) = UnixStream::pair().unwrap();
         assert!(is_silent(socket.as_fd()));
         other.write_all(b"421 bye").unwrap();
         assert!(!is_silent(socket.as_fd()));
-        assert!(!is_silent(socket.as_fd()), "nothing was taken");
+        assert!(!is_silent(socket.as_fd()), "nothing was consumed");
         let (socket, other) = UnixStream::pair().unwrap();
         drop(other);
         assert!(!is_silent(socket.as_fd()));
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_nobody_has_connected_is_silent() {
+    fn a_socket_that_is_not_connected_is_silent() {
         match TcpListener::bind("127.0.0.1:0") {
             Ok(listener) => assert!(is_silent(listener.as_fd())),
             Err(error) => skip(&format!("a socket at 127.0.0.1: {error}")),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_sent_if_there_is_somebody_and_room() {
+    fn a_text_is_sent_if_there_is_a_peer_and_buffer_space() {
         let (socket, mut other) = UnixStream::pair().unwrap();
         send_at_once(socket.as_fd(), b"QUIT\r\n");
         let mut heard = [0; 100];
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_is_silent_and_hears_nothing_and_can_be_closed() {
+    fn a_file_is_silent_and_gets_no_text_and_can_be_closed() {
         std::fs::create_dir_all(std::env::temp_dir()).unwrap();
         let path = std::env::temp_dir().join(format!("held_socket.{}", std::process::id()));
         let fd = OwnedFd::from(File::create(&path).unwrap());
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_does_not_wait_for_what_is_unsent_and_does_not_lose_it() {
+    fn closing_does_not_wait_for_unsent_data_and_does_not_lose_it() {
         let (mut socket, mut other) = match connection() {
             Ok(pair) => pair,
             Err(error) => return skip(&format!("a connection to 127.0.0.1: {error}")),
@@ -148,14 +149,14 @@ mod tests {
         assert_eq!(came, sent as u64);
     }
 
-    /// Over TCP: others do not linger.
+    /// A TCP connection: other sockets do not linger.
     fn connection() -> io::Result<(TcpStream, TcpStream)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let socket = TcpStream::connect(listener.local_addr()?)?;
         Ok((socket, listener.accept()?.0))
     }
 
-    /// What t/count counts, past the output that is kept back of tests that pass.
+    /// Writes a line for t/count, not through the output capture of passed tests.
     fn skip(why: &str) {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
@@ -163,7 +164,7 @@ mod tests {
         io::stdout().write_all(line.as_bytes()).unwrap();
     }
 
-    /// Lets close() wait for so many seconds.
+    /// Makes close(2) wait for unsent data, for at most this number of seconds.
     fn linger(socket: &impl AsFd, seconds: i32) {
         let on = libc::linger {
             l_onoff: 1,

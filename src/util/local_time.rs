@@ -1,7 +1,7 @@
-//! `local_time`: the time of day as log lines have it.
+//! `local_time`: local times in log lines.
 //!
-//! The time zone is that of the start of the program: in a chroot jail there are
-//! no files to read it from.
+//! The time zone is that at the start of the program: in a chroot there may be no
+//! files to read it from.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,23 +10,23 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Reads the time zone's rules; to be called once, before chroot(2). What
-/// tzset(3) does, which the libc crate does not have: localtime(3) does it first.
+/// Reads the rules of the time zone; to be called once, before chroot(2). The
+/// libc crate has no tzset(3), so this calls localtime(3), which calls it.
 pub fn tzset() {
     let time = 0;
-    // SAFETY: `time` outlives the call; the result, which is shared, is not
-    // looked at.
+    // SAFETY: `time` outlives the call. The process has one thread, so nothing
+    // uses the static result, or changes the environment, during the call.
     unsafe { libc::localtime(&time) };
 }
 
-/// A moment in the local time zone.
+/// A time in the local time zone.
 #[derive(Clone, Copy)]
 pub struct LocalTime(libc::tm);
 
 impl LocalTime {
     /// The local time at `when`.
     pub fn at(when: SystemTime) -> LocalTime {
-        // (Its type has two sizes on some systems, and its name is deprecated.)
+        // Not cast to time_t by name: libc deprecates that on some systems.
         let time = seconds(when) as _;
         let mut tm = empty();
         // SAFETY: both pointers are to locals that outlive the call.
@@ -34,7 +34,7 @@ impl LocalTime {
         LocalTime(tm)
     }
 
-    /// `Nov  4 01:48:58`, as ctime(3) has it between weekday and year.
+    /// `Nov  4 01:48:58`, as in the text of ctime(3).
     pub fn ctime(self) -> Stamp {
         Stamp {
             time: self.0,
@@ -42,7 +42,7 @@ impl LocalTime {
         }
     }
 
-    /// `Nov 04 01:48:58`, as a mail log line begins.
+    /// `Nov 04 01:48:58`, as in the lines of postlogd(8).
     pub fn log_stamp(self) -> Stamp {
         Stamp {
             time: self.0,
@@ -51,10 +51,10 @@ impl LocalTime {
     }
 }
 
-/// A moment as text.
+/// A time as text.
 pub struct Stamp {
     time: libc::tm,
-    /// The day is padded with zeros.
+    /// The day is padded with a zero, not a blank.
     zeros: bool,
 }
 

@@ -1,24 +1,27 @@
-//! `mac_expand`: replaces `$name` expressions by their values.
+//! `mac_expand`: replaces `$name` expressions by their values. The original's
+//! `mac_expand`.
 //!
-//! | written | becomes |
+//! | expression | result |
 //! |---|---|
-//! | `$name`, `${name}`, `$(name)` | the value, itself expanded; nothing for an unknown name |
-//! | `${name?text}`, `${name?{text}}` | the text, expanded, when the value is not empty |
-//! | `${name:text}`, `${name:{text}}` | the text, expanded, when the value is empty or unknown |
-//! | `${name?{text}:{text}}` | the one or the other |
-//! | `${name{text}}` | what a function makes of the text, expanded; only where there are functions |
-//! | `${{left}==right...}` | with `== != < <= >= >` between two braced texts, instead of a name: `true` or nothing |
+//! | `$name`, `${name}`, `$(name)` | the value, expanded; empty if the name is unknown |
+//! | `${name?text}`, `${name?{text}}` | the text, expanded, if the value is not empty |
+//! | `${name:text}`, `${name:{text}}` | the text, expanded, if the value is empty or unknown |
+//! | `${name?{text}:{text}}` | the first or the second text, expanded |
+//! | `${name{text}}` | the result of a function for the text, expanded; only if there are functions |
+//! | `${{left}==right...}` | with `== != < <= >= >` between two braced texts, instead of a name: `true` or empty |
 //!
 //! Both sides of a relational expression are expanded first. They compare as
-//! numbers when both are all digits, otherwise byte by byte. An operator may
+//! numbers if both consist of digits, otherwise byte by byte. An operator may
 //! have a suffix that selects another comparison, see [`MacRelop`].
 //!
-//! Whether a value is empty is decided before it is expanded.
+//! A value is tested for being empty before it is expanded.
 //!
-//! The nesting of macro calls is counted anew on each side of a relational
-//! expression and in the text of a function. What is around that is limited
-//! too: in the original it is not, and a macro that calls itself there takes
-//! all the stack.
+//! The nesting of macro calls is counted from zero on each side of a relational
+//! expression and in the text of a function. The nesting of these is limited,
+//! too. In the original it is not, and a macro that calls itself there uses up
+//! the stack.
+//!
+//! A syntax error is logged, and the expansion fails with [`MacError`].
 
 use super::mac_parse::{braced, is_good, mac_parse, name_length, skip_blanks, MacPiece};
 use super::mac_relop::{compare_values, relop, MacRelop};
@@ -28,20 +31,20 @@ use crate::msg_warn;
 
 pub use super::mac_parse::MacError;
 
-/// Deeper than this is unreasonable.
+/// Maximum nesting of macro calls.
 const NESTING_LIMIT: u32 = 100;
 
-/// So deep a side of a relational expression, or the text of a function, may be
-/// in others and the macros around them.
+/// Maximum nesting of macro calls around a side of a relational expression, or
+/// around the text of a function.
 const OUTER_NESTING_LIMIT: u32 = 300;
 
-/// How much of the text at an error its message shows.
+/// Maximum number of bytes of the text after an error in its message.
 const CONTEXT_LIMIT: usize = 20;
 
-/// A function that can be called with a text.
+/// A function of a text.
 pub type MacFunction = fn(text: Vec<u8>) -> Vec<u8>;
 
-/// Knows what names and operator suffixes stand for.
+/// The names, operator suffixes and functions that expressions can use.
 #[derive(Clone, Copy)]
 pub struct MacExpand<'a> {
     lookup: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
@@ -50,8 +53,9 @@ pub struct MacExpand<'a> {
 }
 
 impl<'a> MacExpand<'a> {
-    /// `lookup` finds the value of a name, `relops` are the suffixes that
-    /// relational operators may have, `functions` what can be called.
+    /// `lookup` returns the value of a name; `relops` are suffixes of relational
+    /// operators. The original's `mac_expand_add_relop()` and
+    /// `mac_expand_add_named_fn()`, which add to global tables.
     pub fn new(
         lookup: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
         relops: &'a [(&'a str, MacRelop)],
@@ -64,7 +68,7 @@ impl<'a> MacExpand<'a> {
         }
     }
 
-    /// Expands `text`.
+    /// Expands a text. The original's `mac_expand()`.
     pub fn expand(&self, text: &[u8]) -> Result<Vec<u8>, MacError> {
         let mut run = Run {
             names: *self,
@@ -77,29 +81,28 @@ impl<'a> MacExpand<'a> {
     }
 }
 
-/// One expansion under way.
+/// The state of an expansion.
 struct Run<'a> {
     names: MacExpand<'a>,
-    /// How deep we are in macros that call macros. As in the original, each
-    /// piece that cannot be expanded counts as one level more from then on.
+    /// Nesting of macro calls. As in the original, a piece that cannot be expanded
+    /// adds one level for the rest of the text.
     level: u32,
-    /// The same for what is around a text that is expanded apart, which counts
-    /// as a macro.
+    /// Nesting around a text that is expanded separately.
     outer_level: u32,
     result: Vec<u8>,
 }
 
-/// What an expression says before its `?` or `:`.
+/// The part of an expression before its `?` or `:`.
 struct Condition<'a> {
-    /// The text to expand when neither follows.
+    /// The text to expand if neither follows.
     value: &'a [u8],
-    holds: bool,
-    /// What follows, starting with `?` or `:`, or empty.
+    is_true: bool,
+    /// The rest of the expression, from the `?` or `:`, or empty.
     rest: &'a [u8],
 }
 
 impl<'a> Run<'a> {
-    /// Expands `text` behind what there is.
+    /// Expands a text, and appends it to the result.
     fn expand(&mut self, text: &[u8]) -> Result<(), MacError> {
         let mut good = true;
         mac_parse(text, &mut |piece| {
@@ -125,52 +128,53 @@ impl<'a> Run<'a> {
     }
 
     /// Expands a side of a relational expression, or the text of a function,
-    /// apart from the rest; says whether that went well.
-    fn expand_apart(&self, text: &[u8]) -> Result<(Vec<u8>, bool), MacError> {
+    /// separately. Also returns whether all of it could be expanded.
+    fn expand_separately(&self, text: &[u8]) -> Result<(Vec<u8>, bool), MacError> {
         let outer_level = self.outer_level + self.level;
         if outer_level > OUTER_NESTING_LIMIT {
             let text = printable(&text[..text.len().min(CONTEXT_LIMIT)]);
             let text = format!("unreasonable macro call nesting: \"{text}\"");
             return Err(MacError::Fatal(text));
         }
-        let mut side = Run {
+        let mut run = Run {
             names: self.names,
             level: 0,
             outer_level,
             result: Vec::new(),
         };
-        let good = is_good(side.expand(text))?;
-        Ok((side.result, good))
+        let good = is_good(run.expand(text))?;
+        Ok((run.result, good))
     }
 
-    /// Expands one expression, what was between the braces. Fails when it cannot
-    /// be understood itself, and says whether what is in it could be expanded.
+    /// Expands the text between the braces of an expression. Fails if its syntax is
+    /// wrong. Returns false if an expression within it could not be expanded. The
+    /// original's `mac_expand_callback()`, for expressions.
     fn expand_expr(&mut self, expr: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(expr);
         let condition = match start.first() {
-            Some(b'{') => self.relational(start)?,
-            _ if self.is_call(start) => return self.call(start),
-            _ => self.name(expr)?,
+            Some(b'{') => self.parse_relational(start)?,
+            _ if self.is_function(start) => return self.parse_function(start),
+            _ => self.parse_name(expr)?,
         };
         match condition.rest.split_first() {
             None => is_good(self.expand(condition.value)),
-            Some((b'?', rest)) => self.then_else(condition.holds, rest),
-            Some((_, rest)) => self.otherwise(!condition.holds, rest),
+            Some((b'?', rest)) => self.then_else(condition.is_true, rest),
+            Some((_, rest)) => self.expand_last(!condition.is_true, rest),
         }
     }
 
-    /// Expands what follows a `?` if the condition `holds`, and what follows
-    /// the `:` behind it otherwise.
-    fn then_else(&mut self, holds: bool, rest: &[u8]) -> Result<bool, MacError> {
+    /// Expands the text after a `?` if the condition `is_true`, otherwise the text
+    /// after the `:`.
+    fn then_else(&mut self, is_true: bool, rest: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(rest);
         if start.first() != Some(&b'{') {
-            return self.expand_if(holds, rest);
+            return self.expand_if(is_true, rest);
         }
         let (text, rest) = braced(start)?;
-        let good = self.expand_if(holds, text)?;
+        let good = self.expand_if(is_true, text)?;
         match rest.split_first() {
             None => Ok(good),
-            Some((b':', rest)) => Ok(self.otherwise(!holds, rest)? && good),
+            Some((b':', rest)) => Ok(self.expand_last(!is_true, rest)? && good),
             Some(_) => {
                 let left = [text, b"}"].concat();
                 Err(bad_syntax(r#"":" expected"#, &left, rest))
@@ -178,9 +182,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Expands what follows a `:`, the end of every expression, if it is
-    /// `chosen`.
-    fn otherwise(&mut self, chosen: bool, rest: &[u8]) -> Result<bool, MacError> {
+    /// Expands the last text of an expression, the one after a `:`, if `chosen`.
+    fn expand_last(&mut self, chosen: bool, rest: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(rest);
         if start.first() != Some(&b'{') {
             return self.expand_if(chosen, rest);
@@ -202,19 +205,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether an expression, which does not begin with a brace, is a name with a
-    /// text in braces behind it.
-    fn is_call(&self, expr: &[u8]) -> bool {
+    /// Returns true if an expression is a name followed by a text in braces, and
+    /// there are functions.
+    fn is_function(&self, expr: &[u8]) -> bool {
         let next = skip_blanks(&expr[name_length(expr)..]).first();
         next == Some(&b'{') && !self.names.functions.is_empty()
     }
 
-    /// Calls a function.
-    fn call(&mut self, expr: &[u8]) -> Result<bool, MacError> {
+    /// Calls a function. The original's `mac_exp_parse_function()`.
+    fn parse_function(&mut self, expr: &[u8]) -> Result<bool, MacError> {
         let (name, rest) = expr.split_at(name_length(expr));
         let (text, rest) = braced(skip_blanks(rest))?;
         let text = trim_end(skip_blanks(text));
-        // As in the original, an empty text takes the white space at the end.
+        // As in the original, a vertical tab or form feed may follow an empty text.
         let rest = if text.is_empty() {
             trim_end(rest)
         } else {
@@ -230,13 +233,13 @@ impl<'a> Run<'a> {
             msg_warn!("unknown function \"{name}\" at\"...>>>{name}{{{text}}}\"");
             return Err(MacError::Logged);
         };
-        let (text, good) = self.expand_apart(text)?;
+        let (text, good) = self.expand_separately(text)?;
         if_good(good)?;
         self.result.extend(function(text));
         Ok(true)
     }
 
-    fn name<'t>(&self, expr: &'t [u8]) -> Result<Condition<'t>, MacError>
+    fn parse_name<'t>(&self, expr: &'t [u8]) -> Result<Condition<'t>, MacError>
     where
         'a: 't,
     {
@@ -250,17 +253,19 @@ impl<'a> Run<'a> {
         let value = (self.names.lookup)(name).unwrap_or_default();
         Ok(Condition {
             value,
-            holds: !value.is_empty(),
+            is_true: !value.is_empty(),
             rest: next,
         })
     }
 
-    fn relational<'t>(&mut self, expr: &'t [u8]) -> Result<Condition<'t>, MacError> {
+    /// Evaluates a relational expression.
+    /// The original's `mac_exp_parse_relational()`.
+    fn parse_relational<'t>(&mut self, expr: &'t [u8]) -> Result<Condition<'t>, MacError> {
         let (left, rest) = braced(expr)?;
         let is_operator = |c: &&u8| b"<>!=?+-*/~&|%".contains(c);
         let length = rest.iter().take_while(is_operator).count();
         let (op, after_op) = rest.split_at(length);
-        let holds = relop(op).ok_or_else(|| {
+        let operator = relop(op).ok_or_else(|| {
             let left = [left, b"}"].concat();
             let expected = r#""==" or "!="" or "<"" or "<="" or ">="" or ">" expected"#;
             bad_syntax(expected, &left, rest)
@@ -277,25 +282,25 @@ impl<'a> Run<'a> {
             return Err(bad_syntax(r#""{expression}" expected"#, &left, rest));
         }
         let (right, rest) = braced(right)?;
-        let (left, left_good) = self.expand_apart(left)?;
-        let (right, right_good) = self.expand_apart(right)?;
+        let (left, left_good) = self.expand_separately(left)?;
+        let (right, right_good) = self.expand_separately(right)?;
         let order = match compare {
             Some(compare) => compare(&left, &right),
             None => Some(compare_values(&left, &right)?),
         };
         if_good(left_good && right_good)?;
-        let holds = holds(order.ok_or(MacError::Logged)?);
+        let is_true = operator(order.ok_or(MacError::Logged)?);
         if !matches!(rest.first(), None | Some(b'?' | b':')) {
             return Err(bad_syntax(r#""?" or ":" expected"#, b"}", rest));
         }
         Ok(Condition {
-            value: if holds { b"true" } else { b"" },
-            holds,
+            value: if is_true { b"true" } else { b"" },
+            is_true,
             rest,
         })
     }
 
-    /// The comparison that a suffix selects; nothing for no suffix.
+    /// The comparison that a suffix selects. None if the suffix is empty.
     fn comparison(&self, op: &[u8], suffix: &[u8]) -> Result<Option<MacRelop>, MacError> {
         if suffix.is_empty() {
             return Ok(None);
@@ -318,6 +323,7 @@ fn if_good(good: bool) -> Result<(), MacError> {
     good.then_some(()).ok_or(MacError::Logged)
 }
 
+/// Logs a syntax error. The original's `mac_exp_parse_error()`.
 fn bad_syntax(problem: &str, before: &[u8], after: &[u8]) -> MacError {
     let after = &after[..after.len().min(CONTEXT_LIMIT)];
     msg_warn!(
@@ -428,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_makes_something_of_a_text() {
+    fn a_function_is_called_with_the_expanded_text() {
         all(&[
             ("<${twice{b$a}}>", "<bAbA>"),
             ("$( twice\t{ ${twice{b}} } )", "bbbb"),
@@ -443,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_an_error() {
+    fn bad_syntax_is_an_error() {
         for text in [
             "${a b}",
             "${a-b}",
@@ -467,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_chosen_is_not_expanded() {
+    fn the_other_text_is_not_expanded() {
         all(&[("${e?{$bad}}${a:{$bad}}", "")]);
     }
 
@@ -478,7 +484,7 @@ mod tests {
         assert_eq!(expand("$fork"), Err(MacError::Fatal(text.into())));
     }
 
-    /// A text in the sides of so many relational expressions.
+    /// A text inside `count` relational expressions.
     fn in_sides(count: usize, text: &str) -> String {
         let (before, after) = ("${{".repeat(count), "}==len{1}}".repeat(count));
         format!("{before}{text}{after}")

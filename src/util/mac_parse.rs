@@ -1,36 +1,36 @@
-//! `mac_parse`: finds the `$name` expressions in a text.
+//! `mac_parse`: finds the `$name` expressions in a text. The original's
+//! `mac_parse`.
 //!
-//! `$name`, `${...}` and `$(...)` are expressions, `$$` is a dollar, anything
-//! else is itself. What is inside an expression is the business of
-//! [`mac_expand`](super::mac_expand).
+//! `$name`, `${...}` and `$(...)` are expressions, `$$` is a dollar, the rest is
+//! literal text. The text inside an expression is parsed by
+//! [`mac_expand`](super::mac_expand). Errors are logged, see [`MacError`].
 
 use super::printable::printable;
 use crate::msg_warn;
 
-/// One piece of a text.
+/// A piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacPiece<'a> {
-    /// Text that is itself.
+    /// Literal text.
     Literal(&'a [u8]),
-    /// A name, or what is between the parentheses or braces.
+    /// A name, or the text between parentheses or braces.
     Expr(&'a [u8]),
 }
 
-/// Why a text could not be parsed or expanded.
+/// The reason why a text could not be parsed or expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MacError {
-    /// It is wrong in a way that has been logged.
+    /// The error has been logged.
     Logged,
-    /// The program should end with this message, and say nothing before.
+    /// The program should end with this message, which has not been logged.
     Fatal(String),
 }
 
-/// Calls `action` for each piece of `text`, in order, until something is
-/// wrong: with the text, which is logged, or with what the action returns.
+/// Calls `action` for each piece of `text`, in order, until there is a syntax
+/// error, which is logged, or the action fails. The original's `mac_parse()`.
 ///
-/// As in the original, an action that fails does not end the loop at once: it
-/// is called again for unbraced names until the next braced expression or the
-/// end of the text, and must put up with that.
+/// As in the original, an action that has failed is called again, for literal text
+/// and unbraced names, until the next braced expression or the end of the text.
 pub fn mac_parse(
     text: &[u8],
     action: &mut dyn FnMut(MacPiece<'_>) -> Result<(), MacError>,
@@ -82,8 +82,7 @@ pub fn mac_parse(
     Ok(())
 }
 
-/// Whether something went well, where what went wrong does not end the matter
-/// at once, unless it ends the program.
+/// Returns false if an error was logged. Fails if the error ends the program.
 pub(super) fn is_good(result: Result<(), MacError>) -> Result<bool, MacError> {
     match result {
         Ok(()) => Ok(true),
@@ -99,9 +98,8 @@ pub(super) fn name_length(text: &[u8]) -> usize {
         .count()
 }
 
-/// The length of what is between the opening parenthesis or brace that `text`
-/// starts with and its counterpart, both included. Nothing when there is no
-/// counterpart.
+/// The length of `text` from its first byte, a parenthesis or brace, to the
+/// matching one, both included. None if there is no matching one.
 fn balanced(text: &[u8]) -> Option<usize> {
     let open = *text.first()?;
     let close = if open == b'(' { b')' } else { b'}' };
@@ -119,13 +117,13 @@ fn balanced(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// What [`balanced`] measured, without the first and the last byte.
+/// The text without its first and last byte, a pair of parentheses or braces.
 fn inner(text: &[u8]) -> &[u8] {
     &text[1..text.len() - 1]
 }
 
-/// What is between the brace that `text` starts with and its counterpart, and
-/// what follows, without blanks.
+/// Splits `text`, which starts with a brace, into the text between braces, and the
+/// rest without leading blanks. The original's `mac_exp_extract_curly_payload()`.
 pub(super) fn braced(text: &[u8]) -> Result<(&[u8], &[u8]), MacError> {
     let Some(end) = balanced(text) else {
         msg_warn!(
@@ -181,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn names_do_not_end_in_mid_air() {
+    fn incomplete_expressions_are_errors() {
         for text in ["$", "$ a", "$-", "${", "${a", "${a{}", "$(a}", "${}", "$()"] {
             assert_eq!(pieces(text), Err(MacError::Logged), "{text}");
         }
     }
 
     #[test]
-    fn after_a_failed_action_only_bare_names_are_still_seen() {
+    fn an_action_that_failed_is_called_again_for_unbraced_names() {
         let mut calls = Vec::new();
         let result = mac_parse(b"$a-$b${c}$d", &mut |piece| {
             calls.push(format!("{piece:?}"));

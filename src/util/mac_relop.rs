@@ -1,5 +1,5 @@
-//! `mac_relop`: what the operators of relational expressions make of their two
-//! sides.
+//! `mac_relop`: the operators of relational expressions. A part of the original's
+//! `mac_expand`.
 
 use std::cmp::Ordering;
 
@@ -7,11 +7,11 @@ use super::mac_parse::MacError;
 use super::printable::printable;
 use super::strtol::strtol;
 
-/// A comparison that an operator's suffix selects. Nothing when it makes no
-/// sense, after logging why.
+/// A comparison that an operator's suffix selects. None if the values cannot be
+/// compared, which is logged.
 pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
 
-/// What an operator makes of a comparison.
+/// Returns the operator of that name. None if there is none.
 pub(super) fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
     match op {
         b"==" => Some(Ordering::is_eq),
@@ -24,7 +24,8 @@ pub(super) fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
     }
 }
 
-/// Compares as numbers when both are, else as strings.
+/// Compares as numbers if both sides are numbers, otherwise as strings. The
+/// original's `mac_exp_eval()`, without the operator.
 pub(super) fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacError> {
     let all_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if all_digits(left) && all_digits(right) {
@@ -34,6 +35,7 @@ pub(super) fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacE
     }
 }
 
+/// Converts digits. Fails if the number is too large. The original's `atol_or_die()`.
 fn to_number(text: &[u8]) -> Result<i64, MacError> {
     let number = strtol(text);
     if number.overflow {

@@ -1,4 +1,4 @@
-//! What knows nothing of mail: events, streams, attribute lists, messages.
+//! `util`: code that is not about mail: events, streams, attribute lists, messages.
 
 pub mod attr_print;
 pub mod attr_scan;

@@ -1,13 +1,12 @@
-//! `msg`: diagnostics, and how they end the program.
+//! `msg`: diagnostic messages. The original's `msg`.
 //!
 //! The macros `msg_info!`, `msg_warn!`, `msg_warn_client!`, `msg_fatal!` and
-//! `msg_panic!` take what `format!` takes and hand one line to every output that
-//! was added with [`msg_output`] (stderr, syslog, postlog). Like the original,
-//! logging belongs to the process, not to a caller: it is the one piece of global
-//! state in this program. (Its `msg_error()` is missing: nothing here uses it.)
+//! `msg_panic!` have the arguments of `format!`, and pass one line to each output
+//! that was added with [`msg_output`] (stderr, syslog, postlog). The outputs and
+//! the verbosity are global, as in the original. Its `msg_error()` is not needed.
 //!
-//! `msg_fatal!` and `msg_panic!` do not return: they log, wait a second so
-//! that master(8) does not spin, and exit with status 1.
+//! `msg_fatal!` and `msg_panic!` do not return: they log, wait for a second, so
+//! that master(8) does not start the next process at once, and exit with status 1.
 
 use std::fmt;
 use std::io::Write;
@@ -18,21 +17,21 @@ use std::time::Duration;
 
 use super::printable::printable_text;
 
-/// How bad it is. The original's `MSG_INFO` ... `MSG_PANIC`.
+/// The severity of a message. The original's `MSG_INFO` ... `MSG_PANIC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Information.
     Info,
-    /// Something went wrong and was dealt with.
+    /// A problem; the program goes on.
     Warn,
-    /// The program cannot go on.
+    /// An error that ends the program.
     Fatal,
-    /// The program found itself to be wrong.
+    /// A programming error, which ends the program.
     Panic,
 }
 
 impl Severity {
-    /// What stands before the text of a message.
+    /// The text before the text of a message.
     pub fn prefix(self) -> &'static str {
         match self {
             Severity::Info => "",
@@ -43,47 +42,47 @@ impl Severity {
     }
 }
 
-/// Appends a message as it goes to a log: the prefix, and as much text as is
-/// allowed.
+/// Appends a message to a log line: the prefix, and the text up to
+/// `LOG_TEXT_LIMIT`.
 pub fn log_text(severity: Severity, text: &str, line: &mut Vec<u8>) {
     let text = text.as_bytes();
     line.extend_from_slice(severity.prefix().as_bytes());
     line.extend_from_slice(&text[..text.len().min(LOG_TEXT_LIMIT)]);
 }
 
-/// A short text, made in `room` and cut off where that ends: without allocating.
-pub fn short_text<'a>(room: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str {
-    let size = room.len();
-    let mut rest = &mut room[..];
+/// Formats a text into a buffer, and truncates it to its size. Allocates nothing.
+pub fn short_text<'a>(buffer: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str {
+    let size = buffer.len();
+    let mut rest = &mut buffer[..];
     let _ = rest.write_fmt(args);
     let length = size - rest.len();
-    std::str::from_utf8(&room[..length]).unwrap_or_default()
+    std::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
-/// Takes one message; the text is without prefix. The original's `MSG_OUTPUT_FN`.
+/// Writes one message, whose text is without prefix. The original's `MSG_OUTPUT_FN`.
 pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
 
-/// The longest text that goes to a log, in bytes; the rest is cut off.
+/// Maximum length of the text in a log line, in bytes; the rest is cut off.
 const LOG_TEXT_LIMIT: usize = 2000;
 
-/// Enough for a line of that length and what is before and behind the text.
+/// Size of a buffer for a log line, with its text, prefix and header.
 pub const LOG_LINE_SIZE: usize = 4096;
 
 static VERBOSE: AtomicU32 = AtomicU32::new(0);
 static UTF8: AtomicBool = AtomicBool::new(false);
 static OUTPUTS: Mutex<Vec<MsgOutput>> = Mutex::new(Vec::new());
 
-/// The number of `-v` options so far. The original's `msg_verbose`.
+/// Number of `-v` options. The original's `msg_verbose`.
 pub fn msg_verbose() -> u32 {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// One more `-v`.
+/// Counts a `-v` option.
 pub fn msg_more_verbose() {
     VERBOSE.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Whether UTF-8 may appear in messages. The original's `util_utf8_enable`.
+/// Allows UTF-8 in messages, or not. The original's `util_utf8_enable`.
 pub fn msg_utf8_enable(utf8: bool) {
     UTF8.store(utf8, Ordering::Relaxed);
 }
@@ -93,25 +92,25 @@ pub fn msg_output(output: MsgOutput) {
     outputs().push(output);
 }
 
-/// Forgets all outputs, for a program that changes where it logs.
+/// Removes all outputs, before others are added.
 pub fn msg_output_reset() {
     outputs().clear();
 }
 
-/// Logs one message that does not end the program; what the macros call.
+/// Logs a message that does not end the program. For the macros.
 pub fn msg_print(severity: Severity, args: fmt::Arguments<'_>) {
     let text = printable_text(&args.to_string(), UTF8.load(Ordering::Relaxed));
     print(severity, &text);
 }
 
-/// Logs a message that ends the program; what `msg_fatal!` calls.
+/// Logs a message and ends the program. For the macros.
 pub fn msg_die(severity: Severity, args: fmt::Arguments<'_>) -> ! {
     msg_print(severity, args);
     exit_after_delay()
 }
 
-/// The same for a text that is printable as it is, and without allocating: it
-/// may say that there is no memory.
+/// Logs a printable text as a fatal message, and ends the program. Allocates
+/// nothing, and does not panic: there may be no memory.
 pub fn msg_die_plain(text: &str) -> ! {
     print(Severity::Fatal, text);
     exit_after_delay()
@@ -124,8 +123,10 @@ fn print(severity: Severity, text: &str) {
                 output(severity, text);
             }
         }
-        // An output hangs or has failed, and this is what there is to say of it.
-        Err(_) => eprintln!("{}{text}", severity.prefix()),
+        // An output is in use, or has panicked: this message is about that.
+        Err(_) => {
+            let _ = writeln!(std::io::stderr(), "{}{text}", severity.prefix());
+        }
     }
 }
 
@@ -138,7 +139,7 @@ fn outputs() -> std::sync::MutexGuard<'static, Vec<MsgOutput>> {
     OUTPUTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Logs at level info.
+/// Logs information. The original's `msg_info()`.
 #[macro_export]
 macro_rules! msg_info {
     ($($arg:tt)*) => {
@@ -146,7 +147,7 @@ macro_rules! msg_info {
     };
 }
 
-/// Logs a warning.
+/// Logs a warning. The original's `msg_warn()`.
 #[macro_export]
 macro_rules! msg_warn {
     ($($arg:tt)*) => {
@@ -154,18 +155,18 @@ macro_rules! msg_warn {
     };
 }
 
-/// Logs a warning of what a client did, unless SIGTERM has come: master(8) sends
-/// that to clients as well, and they break off. (The original is dead by then.)
+/// Logs a warning about a client, unless SIGTERM was caught: master(8) sends it to
+/// clients, too, and they break off. (The original is killed by SIGTERM.)
 #[macro_export]
 macro_rules! msg_warn_client {
     ($($arg:tt)*) => {
-        if !$crate::util::signal_pipe::signal_has_come() {
+        if !$crate::util::signal_pipe::signal_caught() {
             $crate::msg_warn!($($arg)*)
         }
     };
 }
 
-/// Logs what makes it impossible to go on, and ends the program.
+/// Logs an error and ends the program. The original's `msg_fatal()`.
 #[macro_export]
 macro_rules! msg_fatal {
     ($($arg:tt)*) => {
@@ -173,7 +174,7 @@ macro_rules! msg_fatal {
     };
 }
 
-/// Logs a mistake of the program's own, and ends it.
+/// Logs a programming error and ends the program. The original's `msg_panic()`.
 #[macro_export]
 macro_rules! msg_panic {
     ($($arg:tt)*) => {

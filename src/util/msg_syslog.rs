@@ -1,6 +1,6 @@
-//! `msg_syslog`: messages to the system's log, through syslog(3).
+//! `msg_syslog`: messages to the system's log. The original's `msg_syslog`.
 //!
-//! It waits for a syslogd(8) that does not read, and connects anew to one that
+//! syslog(3) waits for a syslogd(8) that does not read, and reconnects to one that
 //! was restarted. A message is lost only while there is none.
 
 use std::ffi::{CStr, CString};
@@ -8,41 +8,38 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::msg::{log_text, MsgOutput, Severity, LOG_LINE_SIZE};
 
-// main.cf names it while the output is in use.
+// A static, because main.cf sets it while the output is in use.
 static FACILITY: AtomicI32 = AtomicI32::new(libc::LOG_MAIL);
 
-/// Connects to the system's log as `ident` now, so that it works in a chroot
-/// jail; `facility` is one of syslog(3). Another call changes the name and keeps
-/// the connection.
-/// The original's `msg_syslog_init()`.
+/// Connects to the system's log as `ident`, at once, so that it works after
+/// chroot(2). `facility` is one of syslog(3). Another call changes the name and
+/// keeps the connection. The original's `msg_syslog_init()`.
 pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> MsgOutput {
     msg_syslog_set_facility(facility);
-    // openlog() keeps the pointer that it is given: the name is never freed.
     let ident = CString::new(ident.replace('\0', "?")).expect("no NUL is left");
     let ident = Box::leak(ident.into_boxed_c_str());
-    // SAFETY: `ident` is a NUL-terminated string that is never freed.
+    // SAFETY: `ident` is a NUL-terminated string that is never freed, because
+    // openlog() keeps the pointer.
     unsafe { libc::openlog(ident.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, facility) };
-    // Allocated in advance: a message may say that there is no memory.
+    // Allocated in advance, for the message that there is no memory.
     let mut line = Vec::with_capacity(LOG_LINE_SIZE);
     Box::new(move |severity, text| {
         line.clear();
         log_text(severity, text, &mut line);
         line.push(0);
         if let Ok(line) = CStr::from_bytes_until_nul(&line) {
-            // SAFETY: the format takes one string, and both are NUL-terminated.
+            // SAFETY: the format has one argument, a string; both are NUL-terminated.
             unsafe { libc::syslog(priority(severity), c"%s".as_ptr(), line.as_ptr()) };
         }
     })
 }
 
-/// Uses another facility from now on. The original's
-/// `msg_syslog_set_facility()`.
+/// Changes the facility. The original's `msg_syslog_set_facility()`.
 pub fn msg_syslog_set_facility(facility: libc::c_int) {
     FACILITY.store(facility, Ordering::Relaxed);
 }
 
-/// A facility by name, as the functions here want it. Not every system has all
-/// of them.
+/// Returns the facility of that name. None if the system has none.
 pub fn msg_syslog_facility(name: &[u8]) -> Option<libc::c_int> {
     Some(match name {
         b"auth" => libc::LOG_AUTH,

@@ -1,8 +1,8 @@
-//! `mymalloc`: the allocator of a program that ends when there is no memory.
+//! `mymalloc`: memory allocation that ends the program if there is no memory. The
+//! original's `mymalloc`.
 //!
-//! It is the system's, and says so before the end: one fatal message with the
-//! size that was asked for, as the original's `mymalloc()` does. This module
-//! allocates nothing for that message.
+//! The system's allocator, whose failure is logged as a fatal message with the
+//! requested size, as in the original. Nothing is allocated for that message.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,31 +13,35 @@ use super::msg::{msg_die_plain, short_text};
 #[derive(Debug)]
 pub struct Mymalloc;
 
-// An allocator is told nothing but a size.
+// Set when the message is being logged.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-// SAFETY: everything is the system's allocator's, as it came.
+// SAFETY: each call is passed on to `System`, and its result returned unless it is
+// null: then the process ends, without unwinding.
 unsafe impl GlobalAlloc for Mymalloc {
+    /// The original's `mymalloc()`.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: what the caller promises is what `System` asks for.
+        // SAFETY: the caller keeps the contract, which is also that of `System`.
         let at = unsafe { System.alloc(layout) };
         checked(at, "mymalloc", layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: what the caller promises is what `System` asks for.
+        // SAFETY: the caller keeps the contract, which is also that of `System`.
         let at = unsafe { System.alloc_zeroed(layout) };
         checked(at, "mymalloc", layout.size())
     }
 
+    /// The original's `myrealloc()`.
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: what the caller promises is what `System` asks for.
+        // SAFETY: the caller keeps the contract, which is also that of `System`.
         let at = unsafe { System.realloc(at, layout, size) };
         checked(at, "myrealloc", size)
     }
 
+    /// The original's `myfree()`.
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: what the caller promises is what `System` asks for.
+        // SAFETY: the caller keeps the contract, which is also that of `System`.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -53,8 +57,8 @@ fn checked(at: *mut u8, function: &str, size: usize) -> *mut u8 {
 #[cold]
 fn insufficient(function: &str, size: usize) -> ! {
     if HAS_FAILED.swap(true, Ordering::Relaxed) {
-        // Not even the message can be had.
-        // SAFETY: _exit() ends the process.
+        // Logging needs memory, too.
+        // SAFETY: _exit() takes a plain number.
         unsafe { libc::_exit(1) };
     }
     msg_die_plain(short_text(

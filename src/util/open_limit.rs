@@ -1,4 +1,4 @@
-//! `open_limit`: how many descriptors this process may have.
+//! `open_limit`: the maximum number of open files of this process.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -6,9 +6,9 @@ use std::os::fd::RawFd;
 use super::strerror::strerror;
 use crate::msg_warn;
 
-/// Raises the limit on open files as far as it goes and says what it is now.
-/// Where that is refused, a warning says so, and it is what it was. The
-/// original's `open_limit(INT_MAX)`.
+/// Raises the limit on open files to the hard limit, and returns it. If that is
+/// refused, logs a warning and returns the old limit. Fails as getrlimit(2) does.
+/// The original's `open_limit()`, with INT_MAX.
 pub fn open_limit() -> io::Result<usize> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -32,12 +32,12 @@ pub fn open_limit() -> io::Result<usize> {
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
-/// So many descriptors are looked at; nobody is handed higher ones.
-const LOOK_AT_MOST: usize = 1024;
+/// Maximum number of descriptors to look at. Inherited ones have low numbers.
+const MAX_LOOK_AT: usize = 1024;
 
-/// How many descriptors below `limit` are open. Fails when poll(2) does.
+/// Number of open descriptors below `limit`. Fails as poll(2) does.
 pub fn open_files(limit: usize) -> io::Result<usize> {
-    let numbers = 0..limit.min(LOOK_AT_MOST) as RawFd;
+    let numbers = 0..limit.min(MAX_LOOK_AT) as RawFd;
     let mut polls: Vec<libc::pollfd> = numbers
         .map(|fd| libc::pollfd {
             fd,
@@ -45,7 +45,7 @@ pub fn open_files(limit: usize) -> io::Result<usize> {
             revents: 0,
         })
         .collect();
-    // SAFETY: `polls` is as long as it is said to be, and outlives the call.
+    // SAFETY: the pointer and the length describe `polls`, which outlives the call.
     let result = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as _, 0) };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -54,8 +54,9 @@ pub fn open_files(limit: usize) -> io::Result<usize> {
     Ok(polls.iter().filter(is_open).count())
 }
 
-/// Whether a call failed because there is no descriptor left: in this process, in
-/// the system, or (as `unix_recv_fd()` says it) for a reason that is not told.
+/// Returns true if a call failed because there are too many open files, in this
+/// process or in the system, and for `ErrorKind::Other` from `unix_recv_fd()`,
+/// where the system does not report the reason.
 pub fn is_out_of_fds(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         || err.kind() == io::ErrorKind::Other
@@ -74,7 +75,7 @@ mod tests {
         let high = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 500) };
         assert!(high >= 500);
         let limit = high as usize;
-        // SAFETY: it was just opened, and nobody else has it.
+        // SAFETY: it was just opened, and has no other owner.
         let _high = unsafe { OwnedFd::from_raw_fd(high) };
         // Other tests open and close files meanwhile, at lower numbers.
         let (below, above) = (open_files(450).unwrap(), open_files(limit + 1).unwrap());

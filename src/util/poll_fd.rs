@@ -1,21 +1,23 @@
-//! `poll_fd`: waits for one descriptor, for those who have nothing else to do.
+//! `poll_fd`: waits until a descriptor is ready, with a time limit. Functions fail
+//! as poll(2) does.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Waits until a descriptor is readable; false when `timeout` is over first.
+/// Waits until a descriptor is readable. Returns false after `timeout`.
 /// The original's `read_wait()`.
 pub fn read_wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
     poll_wait(fd, libc::POLLIN, timeout)
 }
 
-/// Waits until a descriptor is writable; false when `timeout` is over first.
+/// Waits until a descriptor is writable. Returns false after `timeout`.
 /// The original's `write_wait()`.
 pub fn write_wait(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
     poll_wait(fd, libc::POLLOUT, timeout)
 }
 
+/// The original's `poll_fd_sysv()`.
 fn poll_wait(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: fd.as_raw_fd(),
@@ -56,7 +58,8 @@ mod tests {
     #[test]
     fn a_signal_does_not_end_the_wait() {
         let (mut a, b) = UnixStream::pair().unwrap();
-        set_handler(libc::SIGWINCH, handle).unwrap();
+        // SAFETY: `handle` only adds to an atomic.
+        unsafe { set_handler(libc::SIGWINCH, handle) }.unwrap();
         let waiter = thread::spawn(move || {
             unblock(libc::SIGWINCH);
             read_wait(b.as_fd(), Duration::from_secs(3600))

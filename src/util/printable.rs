@@ -1,26 +1,25 @@
-//! `printable`: text from outside, made fit for a log line.
+//! `printable`: byte strings from other programs, in messages.
 //!
-//! Names and values are byte strings chosen by somebody else. [`printable`]
-//! shows one inside a message, [`printable_text`] is the last gate that every
-//! message passes.
+//! [`printable`] formats a byte string as part of a message. [`printable_text`]
+//! replaces unsafe characters, in each message before it is logged.
 
 use std::fmt::{self, Write};
 
-/// Shows a byte string inside a message; bytes that are not UTF-8 become `?`.
+/// Formats a byte string; bytes that are not valid UTF-8 become `?`.
 pub fn printable(bytes: &[u8]) -> impl fmt::Display + '_ {
     Printable(bytes)
 }
 
-/// Replaces what is not printable by `?`: with `utf8`, control characters and
-/// those that break lines or change the direction of what follows; without,
-/// each byte outside printable ASCII. The original's `printable()`, which lets
-/// all pass that is not ASCII.
+/// Replaces characters by `?`: with `utf8`, control characters, line and paragraph
+/// separators, and those that change the direction of the text; without, each byte
+/// that is not printable ASCII. The original's `printable()`, which keeps all
+/// characters that are not ASCII.
 pub fn printable_text(text: &str, utf8: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             ' '..='~' => line.push(c),
-            _ if utf8 && is_misleading(c) => line.push('?'),
+            _ if utf8 && is_unsafe(c) => line.push('?'),
             _ if utf8 => line.push(c),
             _ => line.extend(std::iter::repeat_n('?', c.len_utf8())),
         }
@@ -28,8 +27,8 @@ pub fn printable_text(text: &str, utf8: bool) -> String {
     line
 }
 
-/// Whether a terminal would take it for more than a character to show.
-fn is_misleading(c: char) -> bool {
+/// Returns true if a character changes how a terminal shows others.
+fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_byte_that_is_no_utf8_becomes_a_question_mark() {
+    fn each_byte_that_is_not_utf8_becomes_a_question_mark() {
         assert_eq!(printable(b"e\xc3\xa9\xff\x80x").to_string(), "e\u{e9}??x");
     }
 
@@ -64,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_more_than_a_character_does_not_pass() {
+    fn separators_and_changes_of_direction_never_pass() {
         let bad = "\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
         assert_eq!(printable_text(bad, true), "??????");
         let good = "\u{2027}\u{202f}\u{2065}\u{206a}";

@@ -1,8 +1,8 @@
-//! `rate_limit`: a warning that is not logged each time.
+//! `rate_limit`: limits how often a warning is logged.
 
 use std::time::{Duration, Instant};
 
-/// Allows something once in an interval.
+/// A limit of one event in an interval.
 #[derive(Debug)]
 pub struct RateLimit {
     interval: Duration,
@@ -10,7 +10,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Allows it once in `interval`.
+    /// Allows one event in `interval`.
     pub fn new(interval: Duration) -> RateLimit {
         RateLimit {
             interval,
@@ -18,7 +18,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether it is allowed now.
+    /// Returns true, and starts an interval, if an event is allowed now.
     pub fn allows(&mut self, now: Instant) -> bool {
         let allows = self.last.is_none_or(|last| last + self.interval <= now);
         if allows {

@@ -1,8 +1,8 @@
-//! `readlline`: logical lines, as in main.cf.
+//! `readlline`: reads logical lines, as in main.cf. The original's `readlline`.
 //!
-//! A line that starts with white space continues the one before it. Empty
-//! lines, lines of white space, and lines whose first other character is `#`
-//! do not exist, not even between continuation lines.
+//! A line that starts with white space continues the previous one. Empty lines,
+//! lines of white space, and lines whose first other character is `#` are skipped,
+//! also between continuation lines.
 
 use super::printable::printable;
 use super::strtol::{is_space, skip_space};
@@ -11,26 +11,26 @@ use crate::msg_warn;
 /// One logical line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogicalLine {
-    /// The number of its first line, from 1.
+    /// Number of its first line, from 1.
     pub lineno: usize,
-    /// Its lines, without newlines, one behind the other.
+    /// Its lines, joined without newlines.
     pub text: Vec<u8>,
 }
 
-/// The logical lines of a file, one after the other.
+/// Iterates over the logical lines of a file.
 #[derive(Clone, Debug)]
 pub struct LogicalLines<'a> {
     path: &'a str,
     rest: &'a [u8],
-    /// How many lines have been read.
+    /// Number of lines that have been read.
     lines: usize,
     warn_null: bool,
 }
 
-/// The logical lines of `content`, what was read from the file `path`. White
-/// space before the first line has nothing to continue: such a logical line
-/// is left out, with a warning. With `warn_null` a null byte gets a warning,
-/// also in a comment.
+/// Returns the logical lines of `content`, the content of the file `path`. A first
+/// line that starts with white space is left out, with a warning. With `warn_null`
+/// a null byte is logged as a warning, also in a comment. The original's
+/// `readllines()`, which reads one.
 pub fn readllines<'a>(path: &'a str, content: &'a [u8], warn_null: bool) -> LogicalLines<'a> {
     LogicalLines {
         path,
@@ -63,7 +63,7 @@ impl Iterator for LogicalLines<'_> {
 }
 
 impl<'a> LogicalLines<'a> {
-    /// A logical line, and whatever comes between it and the next.
+    /// Reads a logical line, and the lines to skip after it.
     fn read(&mut self) -> Option<LogicalLine> {
         let mut text = Vec::new();
         let mut first = None;
@@ -78,12 +78,12 @@ impl<'a> LogicalLines<'a> {
         }
         let lineno = first.unwrap_or(self.lines);
         if null && self.warn_null {
-            self.warn_of_null(lineno);
+            self.warn_null_byte(lineno);
         }
         first.map(|lineno| LogicalLine { lineno, text })
     }
 
-    /// A line as it is in the file.
+    /// Reads one line, without its newline.
     fn read_line(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
             return None;
@@ -95,7 +95,7 @@ impl<'a> LogicalLines<'a> {
         Some(line)
     }
 
-    fn warn_of_null(&self, first: usize) {
+    fn warn_null_byte(&self, first: usize) {
         let lines = match first < self.lines {
             true => format!("{first}-{}", self.lines),
             false => first.to_string(),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_blanks_do_not_exist_not_even_in_between() {
+    fn comments_and_blank_lines_are_skipped_also_in_between() {
         assert_eq!(
             lines("\n# x\n  # y\na\n\n#z\n  b\n \t\r\n\x0b#c\n d\ne\n"),
             [(4, "a  b d".into()), (11, "e".into())]

@@ -1,9 +1,8 @@
-//! `signal_pipe`: a signal, for a loop that waits for descriptors.
+//! `signal_pipe`: reports a signal to an event loop.
 //!
-//! A signal handler may do next to nothing. This one writes a byte that the
-//! loop finds when it comes round; what the signal means is decided there. An
-//! alarm ends a process that does not end by itself: it may be waiting for a log
-//! that nobody reads.
+//! The signal handler writes a byte into a pipe that the loop watches, and the loop
+//! handles the signal. An alarm ends a process that does not end in time: it may be
+//! waiting for a log that is not read.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
@@ -12,27 +11,27 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::sigaction::set_handler;
 
-/// Time for the process to end once the signal has come, in seconds.
+/// Maximum time for the process to end after the signal, in seconds.
 const TIME_TO_END: libc::c_uint = 5;
 
-// A signal handler can be told nothing but by statics.
+// A signal handler has no argument but the signal.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
-static HAS_COME: AtomicBool = AtomicBool::new(false);
+static CAUGHT: AtomicBool = AtomicBool::new(false);
 
-/// The end of the pipe that is readable once the signal has come.
+/// The read end of the pipe, which is readable after the signal.
 #[derive(Debug)]
 pub struct SignalPipe(UnixStream);
 
 impl SignalPipe {
-    /// From now on this signal makes the pipe readable, and the process has a few
-    /// seconds to end. A process has one such pipe. Fails when no descriptor is left, or when
-    /// there is no such signal.
+    /// Installs the handler. A process has one such pipe. Fails if there are too
+    /// many open files, or if the signal is not valid.
     pub fn new(signal: libc::c_int) -> io::Result<SignalPipe> {
-        // A pair of sockets, because std makes those close-on-exec.
+        // Sockets, because std makes them close-on-exec.
         let (read_end, write_end) = UnixStream::pair()?;
-        // Open as long as the process: the handler may run at any time.
+        // Never closed: the handler may run at any time.
         WRITE_END.store(write_end.into_raw_fd(), Ordering::Relaxed);
-        set_handler(signal, note_signal)?;
+        // SAFETY: `note_signal` makes only async-signal-safe calls.
+        unsafe { set_handler(signal, note_signal) }?;
         Ok(SignalPipe(read_end))
     }
 }
@@ -43,18 +42,18 @@ impl AsFd for SignalPipe {
     }
 }
 
-/// Whether the signal has come, even if the loop has not come round to it.
-pub fn signal_has_come() -> bool {
-    HAS_COME.load(Ordering::Relaxed)
+/// Returns true if the signal was caught, even if the loop has not handled it yet.
+pub fn signal_caught() -> bool {
+    CAUGHT.load(Ordering::Relaxed)
 }
 
-/// The first time is enough; so the pipe is never full, and errno stays as the
-/// program that was interrupted has it.
+/// The handler. It writes only once, so the pipe is never full, the calls do not
+/// fail, and errno is not changed.
 extern "C" fn note_signal(_signal: libc::c_int) {
-    if !HAS_COME.swap(true, Ordering::Relaxed) {
+    if !CAUGHT.swap(true, Ordering::Relaxed) {
         let fd = WRITE_END.load(Ordering::Relaxed);
-        // SAFETY: the calls are async-signal-safe, there is one byte to write, and
-        // SIG_DFL is no handler.
+        // SAFETY: the calls are async-signal-safe, the byte is readable, and SIG_DFL
+        // is a valid disposition.
         unsafe {
             libc::write(fd, [0u8].as_ptr().cast(), 1);
             libc::signal(libc::SIGALRM, libc::SIG_DFL);
@@ -71,16 +70,16 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn it_is_readable_once_the_signal_has_come_and_the_process_lives() {
+    fn the_pipe_is_readable_after_the_signal_and_the_process_lives() {
         let pipe = SignalPipe::new(libc::SIGUSR2).unwrap();
         assert!(!read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
-        assert!(!signal_has_come());
+        assert!(!signal_caught());
         for _ in 0..2 {
             unblock(libc::SIGUSR2);
             // SAFETY: the signal has a handler.
             unsafe { libc::raise(libc::SIGUSR2) };
             assert!(read_wait(pipe.as_fd(), Duration::ZERO).unwrap());
-            assert!(signal_has_come());
+            assert!(signal_caught());
         }
         // SAFETY: alarm() takes and returns plain numbers.
         assert!(unsafe { libc::alarm(0) } > 0);

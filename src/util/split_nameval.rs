@@ -1,10 +1,10 @@
-//! `split_nameval`: "name = value" into its halves.
+//! `split_nameval`: splits "name = value".
 
 use super::strtol::{is_space, skip_space, trim_end};
 
-/// Splits at the `=`, without the blanks around both halves. A name has no
-/// blanks inside; a value may have, and may be empty. Otherwise the error
-/// tells what is missing, in words for a message.
+/// Returns name and value without the blanks around them. A name has no blanks
+/// inside; a value may have, and may be empty. The error is the missing part, as
+/// text for a message. The original's `split_nameval()`.
 ///
 /// ```
 /// use scache::util::split_nameval::split_nameval;
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_around_name_and_value_do_not_count() {
+    fn blanks_around_name_and_value_are_removed() {
         let expected = Ok((&b"a"[..], &b"x  y"[..]));
         assert_eq!(split_nameval(b"a=x  y"), expected);
         assert_eq!(split_nameval(b"\x0ba\x0b=\t\x0bx  y\r\n"), expected);
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_what_is_missing() {
+    fn the_error_names_the_missing_part() {
         let no_equals = Err("missing '=' after attribute name");
         assert_eq!(split_nameval(b"a"), no_equals);
         assert_eq!(split_nameval(b"a b=c"), no_equals);

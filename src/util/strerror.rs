@@ -1,9 +1,9 @@
-//! `strerror`: the reason of an error as the C library words it.
+//! `strerror`: the text of an error, as strerror(3) returns it.
 
 use std::io;
 
-/// The reason for a message, like `%m` in the original: "No such file or
-/// directory" and not "No such file or directory (os error 2)".
+/// Returns "No such file or directory", not "No such file or directory (os error
+/// 2)". For messages with `%m` in the original.
 pub fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {

@@ -1,22 +1,21 @@
-//! `strtol`: numbers as the C library reads them.
+//! `strtol`: converts numbers as strtol(3) does, and tests for white space as
+//! isspace(3) does.
 //!
-//! Configuration values have always been read with strtol(3): leading white
-//! space, a sign, decimal digits, and whatever follows is the caller's
-//! business. This is that, for byte strings, without the C library's errno.
+//! The original converts configuration values with strtol(3): white space, a
+//! sign, decimal digits. The caller checks the text after the number.
 
-/// What [`strtol`] found.
+/// The result of [`strtol`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strtol<'a> {
-    /// The number; zero when there are no digits.
+    /// The number; zero if there are no digits.
     pub value: i64,
-    /// What follows the number; all of the text when there are no digits.
+    /// The text after the number; all of the text if there are no digits.
     pub rest: &'a [u8],
-    /// The number did not fit.
+    /// The number did not fit: `value` is the minimum or maximum.
     pub overflow: bool,
 }
 
-/// Reads a decimal number from the beginning of `text`. Never fails; `rest`
-/// and `overflow` tell whether the caller may like the result.
+/// Converts the decimal number at the beginning of `text`.
 pub fn strtol(text: &[u8]) -> Strtol<'_> {
     let start = skip_space(text);
     let (negative, digits) = match start.split_first() {
@@ -45,19 +44,19 @@ pub fn strtol(text: &[u8]) -> Strtol<'_> {
     }
 }
 
-/// Whether isspace(3) would say so. Unlike `is_ascii_whitespace` this knows
-/// the vertical tab.
+/// Returns true for white space. Unlike `is_ascii_whitespace`, but like isspace(3),
+/// this includes the vertical tab.
 pub fn is_space(c: u8) -> bool {
     matches!(c, b' ' | b'\t'..=b'\r')
 }
 
-/// The text from its first byte that is not white space.
+/// Returns the text without leading white space.
 pub fn skip_space(text: &[u8]) -> &[u8] {
     let blanks = text.iter().take_while(|&&c| is_space(c)).count();
     &text[blanks..]
 }
 
-/// The text without white space at its end.
+/// Returns the text without trailing white space.
 pub fn trim_end(text: &[u8]) -> &[u8] {
     let blanks = text.iter().rev().take_while(|&&c| is_space(c)).count();
     &text[..text.len() - blanks]
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_may_have_space_and_a_sign_before_it_and_anything_behind() {
+    fn a_number_may_have_space_and_a_sign_before_it_and_any_text_after_it() {
         assert_eq!(parts("100"), (100, "", false));
         assert_eq!(parts(" \t\x0b-7s"), (-7, "s", false));
         assert_eq!(parts("+03.6"), (3, ".6", false));
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said_to_overflow() {
+    fn numbers_that_do_not_fit_overflow() {
         assert_eq!(parts("9223372036854775807"), (i64::MAX, "", false));
         assert_eq!(parts("-9223372036854775808"), (i64::MIN, "", false));
         assert_eq!(parts("9223372036854775808x"), (i64::MAX, "x", true));

@@ -1,4 +1,4 @@
-//! Safe access to the group database: getgrnam(3) and getgrgid(3).
+//! `sys_gr`: safe access to the group database: getgrnam(3) and getgrgid(3).
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -14,15 +14,15 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// Looks up a group by name. Nothing when there is no such group; an error
-/// when the database could not be asked.
+/// Looks up a group by name. None if there is no such group. Fails if the lookup
+/// does.
 pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
     let ask = |entry, buffer: &mut [libc::c_char], result| {
-        // SAFETY: the name is a C string; the three others are what `lookup`
-        // promises.
+        // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
+        // valid during the call, and the length is that of the buffer.
         unsafe {
             libc::getgrnam_r(
                 name.as_ptr(),
@@ -39,7 +39,8 @@ pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
 /// Looks up a group by ID, like [`getgrnam`].
 pub fn getgrgid(gid: u32) -> io::Result<Option<Group>> {
     let ask = |entry, buffer: &mut [libc::c_char], result| {
-        // SAFETY: the last three are what `lookup` promises.
+        // SAFETY: `lookup` passes pointers that are valid during the call, and the
+        // length is that of the buffer.
         unsafe { libc::getgrgid_r(gid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
     };
     lookup(ask, copy)
@@ -47,8 +48,8 @@ pub fn getgrgid(gid: u32) -> io::Result<Option<Group>> {
 
 fn copy(entry: &libc::group) -> Group {
     Group {
-        // SAFETY: gr_name of an entry that was found points to a C string,
-        // which is still there.
+        // SAFETY: `lookup` calls this with an entry that was found, whose gr_name is
+        // a NUL-terminated string in a buffer that `lookup` still has.
         name: unsafe { CStr::from_ptr(entry.gr_name) }.to_owned(),
         gid: entry.gr_gid,
     }

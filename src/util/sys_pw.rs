@@ -1,7 +1,4 @@
-//! Safe access to the password database: getpwnam(3) and getpwuid(3).
-//!
-//! Only the reentrant variants are used, so that the answer belongs to the
-//! caller.
+//! `sys_pw`: safe access to the password database: getpwnam(3) and getpwuid(3).
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -19,15 +16,15 @@ pub struct Passwd {
     pub gid: u32,
 }
 
-/// Looks up a user by name. Nothing when there is no such user; an error when
-/// the database could not be asked.
+/// Looks up a user by name. None if there is no such user. Fails if the lookup
+/// does.
 pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
     let ask = |entry, buffer: &mut [libc::c_char], result| {
-        // SAFETY: the name is a C string; the three others are what `lookup`
-        // promises.
+        // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
+        // valid during the call, and the length is that of the buffer.
         unsafe {
             libc::getpwnam_r(
                 name.as_ptr(),
@@ -44,7 +41,8 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
 /// Looks up a user by ID, like [`getpwnam`].
 pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
     let ask = |entry, buffer: &mut [libc::c_char], result| {
-        // SAFETY: the last three are what `lookup` promises.
+        // SAFETY: `lookup` passes pointers that are valid during the call, and the
+        // length is that of the buffer.
         unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
     };
     lookup(ask, copy)
@@ -52,31 +50,31 @@ pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
 
 fn copy(entry: &libc::passwd) -> Passwd {
     Passwd {
-        // SAFETY: pw_name of an entry that was found points to a C string,
-        // which is still there.
+        // SAFETY: `lookup` calls this with an entry that was found, whose pw_name is
+        // a NUL-terminated string in a buffer that `lookup` still has.
         name: unsafe { CStr::from_ptr(entry.pw_name) }.to_owned(),
         uid: entry.pw_uid,
         gid: entry.pw_gid,
     }
 }
 
-/// Calls such a function with room for its answer: an entry, a buffer for the
-/// entry's strings, and where to leave a pointer to the entry, all valid during
-/// the call. Tries again with more room when it asks for it. What was found is
-/// copied while the buffer is there.
-pub(super) fn lookup<Entry, Answer>(
+/// Calls `ask`, a function such as getpwnam_r(3), with pointers that are valid
+/// during the call: an entry, a buffer for its strings, and a result. Tries again
+/// with a larger buffer after ERANGE. Returns a copy of the entry, if there is one.
+pub(super) fn lookup<Entry, Copy>(
     ask: impl Fn(*mut Entry, &mut [libc::c_char], *mut *mut Entry) -> libc::c_int,
-    copy: impl Fn(&Entry) -> Answer,
-) -> io::Result<Option<Answer>> {
-    const ROOM_LIMIT: usize = 1 << 20;
+    copy: impl Fn(&Entry) -> Copy,
+) -> io::Result<Option<Copy>> {
+    const MAX_BUFFER: usize = 1 << 20;
     let mut buffer = vec![0; 1024];
     loop {
         let mut entry = MaybeUninit::<Entry>::zeroed();
         let mut result = ptr::null_mut();
         match ask(entry.as_mut_ptr(), &mut buffer, &mut result) {
-            // SAFETY: the pointer is null, or to `entry`, which was filled in.
+            // SAFETY: such a function sets the pointer to null, or to `entry`, which
+            // it has filled in.
             0 => return Ok(unsafe { result.as_ref() }.map(copy)),
-            libc::ERANGE if buffer.len() < ROOM_LIMIT => buffer.resize(buffer.len() * 2, 0),
+            libc::ERANGE if buffer.len() < MAX_BUFFER => buffer.resize(buffer.len() * 2, 0),
             libc::EINTR => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }
@@ -96,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_by_that_name_is_not_an_error() {
+    fn no_user_by_that_name_is_not_an_error() {
         assert_eq!(getpwnam(b"no such user").unwrap(), None);
         assert_eq!(getpwnam(b"ro\0ot").unwrap(), None);
         assert_eq!(getpwuid(u32::MAX - 7).unwrap(), None);
     }
 
     #[test]
-    fn an_entry_gets_the_room_that_it_needs_but_not_all_there_is() {
+    fn the_buffer_grows_as_needed_up_to_a_limit() {
         let find = |needed: usize| {
             let interrupted = Cell::new(false);
             let ask = |entry: *mut u32, buffer: &mut [libc::c_char], result: *mut *mut u32| {
@@ -113,7 +111,7 @@ mod tests {
                 if buffer.len() < needed {
                     return libc::ERANGE;
                 }
-                // SAFETY: both are to places of these types.
+                // SAFETY: `lookup` passes pointers that are valid during the call.
                 unsafe {
                     entry.write(7);
                     result.write(entry);

@@ -1,22 +1,22 @@
-//! `timer`: what is to happen, and when.
+//! `timer`: a queue of timer requests. The part of the original's `events.c` that
+//! deals with time.
 //!
-//! The original keeps one sorted list of callbacks and walks it at each
-//! request; here a queue is a search tree of small values that say what to do,
-//! and every operation costs O(log n). The clock is the monotonic one: setting
-//! the wall clock changes nothing.
+//! The original has a sorted list of callbacks that each request walks. Here a
+//! request has a value instead of a callback, and a search tree makes each operation
+//! O(log n). The clock is monotonic: setting the time of day changes nothing.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Names one request in a [`TimerQueue`].
+/// Identifies a request in a [`TimerQueue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerId {
     deadline: Instant,
     serial: u64,
 }
 
-/// Requests in the order of their deadlines; those with the same deadline in
-/// the order they were made.
+/// Requests in the order of their deadlines; requests with the same deadline are in
+/// the order in which they were made.
 #[derive(Debug)]
 pub struct TimerQueue<T> {
     queue: BTreeMap<TimerId, T>,
@@ -33,29 +33,29 @@ impl<T> Default for TimerQueue<T> {
 }
 
 impl<T> TimerQueue<T> {
-    /// Asks for `what` at `deadline`. The original's `event_request_timer()`.
-    pub fn request(&mut self, deadline: Instant, what: T) -> TimerId {
+    /// Adds a request. The original's `event_request_timer()`.
+    pub fn request(&mut self, deadline: Instant, event: T) -> TimerId {
         self.serial += 1;
         let id = TimerId {
             deadline,
             serial: self.serial,
         };
-        self.queue.insert(id, what);
+        self.queue.insert(id, event);
         id
     }
 
-    /// Takes a request back; false when it was no longer there. The original's
-    /// `event_cancel_timer()`.
-    pub fn cancel(&mut self, id: TimerId) -> bool {
-        self.queue.remove(&id).is_some()
+    /// Removes a request, if it is still there. The original's
+    /// `event_cancel_timer()`, which also returns the time left.
+    pub fn cancel(&mut self, id: TimerId) {
+        self.queue.remove(&id);
     }
 
-    /// When the first request is due.
+    /// The deadline of the first request. None if there is none.
     pub fn first_deadline(&self) -> Option<Instant> {
         self.queue.first_key_value().map(|(id, _)| id.deadline)
     }
 
-    /// Takes the first request out, provided it is due at `now`.
+    /// Removes the first request if it is due at `now`, and returns its event.
     pub fn pop_due(&mut self, now: Instant) -> Option<T> {
         let entry = self.queue.first_entry()?;
         (entry.key().deadline <= now).then(|| entry.remove())
@@ -76,7 +76,8 @@ mod tests {
         let gone = queue.request(at(5), "cancelled");
         queue.request(at(10), "first");
         queue.request(at(10), "second");
-        assert!(queue.cancel(gone) && !queue.cancel(gone));
+        queue.cancel(gone);
+        queue.cancel(gone);
         assert_eq!(queue.pop_due(at(9)), None);
         assert_eq!(queue.pop_due(at(10)), Some("first"));
         assert_eq!(queue.pop_due(at(10)), Some("second"));

@@ -1,4 +1,4 @@
-//! `unix_recv_fd`: takes a descriptor from the process at the other end.
+//! `unix_recv_fd`: receives a descriptor over a UNIX-domain socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -6,45 +6,46 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use super::close_on_exec::close_on_exec;
 use super::held_socket::close_at_once;
 
-/// Number of descriptors that there is room for: with two it is known that there
-/// were too many. The system closes those beyond.
-const FDS_MOST: usize = 2;
+/// Maximum number of descriptors that are received with a message. Two, to detect
+/// that there are too many; the system closes those after the second.
+const MAX_FDS: usize = 2;
 
-/// What comes is close-on-exec from the start where the system has a flag for
-/// that, and a moment later where it has none.
+/// Makes received descriptors close-on-exec. Some systems have no such flag:
+/// `take_all` does it there.
 #[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
 const RECV_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
 const RECV_FLAGS: libc::c_int = 0;
 
-/// Receives one byte and the descriptor that came with it: none when the message
-/// carried none, more than one, or was the end of the stream. The original's
-/// `unix_recv_fd()`, which leaks two descriptors in one message; here they are
-/// closed. Fails with what recvmsg(2) says, `WouldBlock` included, and with
-/// `ErrorKind::Other` when the system kept the descriptor away.
+/// Receives one byte and its descriptor. None if it has no descriptor or more than
+/// one, and at the end of the stream. Fails as recvmsg(2) does, `WouldBlock`
+/// included, and with `ErrorKind::Other` if the system withheld the descriptor.
+/// The original's `unix_recv_fd()`, which leaks two descriptors in one message; here
+/// they are closed.
 pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let mut byte = [0u8];
     let mut iov = libc::iovec {
         iov_base: byte.as_mut_ptr().cast(),
         iov_len: byte.len(),
     };
-    let mut control = [0u64; control_len(FDS_MOST).div_ceil(size_of::<u64>())];
+    let mut control = [0u64; control_len(MAX_FDS).div_ceil(size_of::<u64>())];
     // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &raw mut iov;
     msg.msg_iovlen = 1;
     msg.msg_control = control.as_mut_ptr().cast();
-    msg.msg_controllen = control_len(FDS_MOST) as _;
+    msg.msg_controllen = control_len(MAX_FDS) as _;
     // SAFETY: every pointer in `msg` is to a local that outlives the call.
     if unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut msg, RECV_FLAGS) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: recvmsg() has filled in `msg`, and its control buffer is still there.
+    // SAFETY: recvmsg() has filled in `msg`, its control buffer is still there, and
+    // its descriptors are taken once.
     let mut fds = unsafe { take_all(&raw const msg) };
-    let is_cut = msg.msg_flags & libc::MSG_CTRUNC != 0;
+    let is_truncated = msg.msg_flags & libc::MSG_CTRUNC != 0;
     match fds.len() {
-        0 if is_cut => Err(io::Error::other(REFUSED)),
-        1 if !is_cut => Ok(fds.pop()),
+        0 if is_truncated => Err(io::Error::other(REFUSED)),
+        1 if !is_truncated => Ok(fds.pop()),
         _ => {
             fds.into_iter().for_each(close_at_once);
             Ok(None)
@@ -52,27 +53,32 @@ pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// The system does not say which of the two it was.
+/// The system does not report which of the two it was.
 const REFUSED: &str = "refused by the system: too many open files, or its security rules";
 
-/// Takes the descriptors in all control messages.
+/// Takes the descriptors of all control messages.
 ///
 /// # Safety
 ///
-/// `msg` must be as recvmsg(2) filled it in, its control buffer still there, and
-/// this the first time that its descriptors are taken.
+/// recvmsg(2) must have filled in `msg`, with a control buffer of
+/// `control_len(MAX_FDS)` bytes, which is still there, and its descriptors must not
+/// have been taken before.
 unsafe fn take_all(msg: *const libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::with_capacity(FDS_MOST);
-    // SAFETY: the header of a message is either absent or all in the control
-    // buffer, with as much data as it says, and the pointers made here reach all
-    // of that. The kernel made each descriptor for us: nobody else owns it.
+    let mut fds = Vec::with_capacity(MAX_FDS);
+    // SAFETY: a header from CMSG_FIRSTHDR or CMSG_NXTHDR is within the control
+    // buffer, at its start, as there is space for one only. So its data is within
+    // the buffer, too, where it ends at `cmsg_len` or `msg_controllen`. (A truncated
+    // message has a larger `cmsg_len` on some systems.) The pointers are derived
+    // from that of the whole buffer. The kernel has created each descriptor for
+    // this message: it has no other owner.
     unsafe {
         let mut cmsg = libc::CMSG_FIRSTHDR(msg);
         while !cmsg.is_null() {
             if (*cmsg).cmsg_level == libc::SOL_SOCKET && (*cmsg).cmsg_type == libc::SCM_RIGHTS {
                 let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
                 #[allow(clippy::unnecessary_cast)] // a u32 on some systems
-                let size = (*cmsg).cmsg_len as usize - control_len(0);
+                let length = (*cmsg).cmsg_len.min((*msg).msg_controllen) as usize;
+                let size = length - control_len(0);
                 for index in 0..size / size_of::<libc::c_int>() {
                     fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
                 }
@@ -82,7 +88,7 @@ unsafe fn take_all(msg: *const libc::msghdr) -> Vec<OwnedFd> {
     }
     if RECV_FLAGS == 0 {
         for fd in &fds {
-            // Nothing can go wrong with a descriptor that is open.
+            // It does not fail for an open descriptor.
             let _ = close_on_exec(fd.as_raw_fd());
         }
     }
@@ -161,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_alone_and_the_end_bring_no_descriptor() {
+    fn a_byte_alone_and_the_end_have_no_descriptor() {
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(b"xy").unwrap();
         assert!(unix_recv_fd(b.as_fd()).unwrap().is_none());

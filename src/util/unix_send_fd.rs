@@ -1,16 +1,16 @@
-//! `unix_send_fd`: hands a descriptor, or bytes, to the process at the other end.
+//! `unix_send_fd`: sends a descriptor over a UNIX-domain socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::unix_recv_fd::control_len;
 
-/// Room for a header and a descriptor, aligned as a header must be.
+/// A buffer for a header and a descriptor, with the alignment of a header.
 #[derive(Default)]
 struct ControlBuf([u64; 4]);
 
-/// Sends `fd` over `socket` with one NUL byte of data. The original's
-/// `unix_send_fd()`. Fails with what sendmsg(2) says, `WouldBlock` included.
+/// Sends `fd` over `socket` with one NUL byte of data. Fails as sendmsg(2) does,
+/// `WouldBlock` included. The original's `unix_send_fd()`.
 pub fn unix_send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
     let mut data = [0u8];
     let mut iov = libc::iovec {
@@ -40,13 +40,4 @@ pub fn unix_send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()
         ..=-1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
-}
-
-/// Sends as many of the bytes as there is room for; send(2) costs less than
-/// write(2) does with a socket. Fails with what it says, `WouldBlock` included.
-pub fn unix_send_bytes(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
-    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_NOSIGNAL);
-    // SAFETY: `data` is readable for its length.
-    let count = unsafe { libc::send(fd, data.as_ptr().cast(), data.len(), flags) };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }

@@ -1,4 +1,4 @@
-//! `valid_hostname`: whether a name could be a host's.
+//! `valid_hostname`: checks the syntax of a host name.
 
 use super::printable::printable;
 use crate::msg_warn;
@@ -6,9 +6,10 @@ use crate::msg_warn;
 const VALID_LABEL_LEN: usize = 63;
 const VALID_HOSTNAME_LEN: usize = 255;
 
-/// Letters, digits, underscores and inner hyphens in labels of at most 63,
-/// with single dots between them, not all numeric, at most 255 in all. When
-/// it is not, the log says why.
+/// Returns true for labels of letters, digits, underscores and inner hyphens,
+/// with single dots between them: at most 63 bytes per label and 255 in all, and
+/// not only digits. Otherwise logs a warning with the reason.
+/// The original's `valid_hostname()`.
 pub fn valid_hostname(name: &[u8]) -> bool {
     if name.is_empty() {
         msg_warn!("valid_hostname: empty hostname");

@@ -1,17 +1,15 @@
-//! `watchdog`: ends a program whose event loop has stopped.
+//! `watchdog`: ends a program whose event loop hangs. The original's `watchdog`.
 //!
-//! An alarm goes off three times in the time allowed; when the loop does not
-//! come round while that time passes from one alarm on, the program logs and
-//! exits. Several alarms instead of one, so that a machine that was suspended
-//! does not count as a loop that hangs. Each alarm sets the next: coming round
-//! costs no system call, and an idle loop is woken by it and so comes round.
+//! An alarm goes off three times in the time allowed. If the loop makes no round
+//! from one alarm until that time has passed, the program logs a message and exits.
+//! There are several alarms so that a machine that was suspended does not count as a
+//! loop that hangs. Each alarm sets the next: a round costs no system call, and an
+//! idle loop is woken by the alarm and makes a round.
 //!
-//! alarm(2) counts whole seconds, which is fine enough, and is the same on every
-//! system; a timer with a structure for its time is not.
+//! alarm(2) has a resolution of a second, but the same interface on every system.
 //!
-//! The end is in a signal handler, which may interrupt anything, also a message
-//! that is being logged. So it makes only calls that are async-signal-safe, and
-//! its own message is prepared by [`watchdog_output`].
+//! The signal handler may interrupt anything, also the logging of a message. So it
+//! makes only async-signal-safe calls, and [`watchdog_output`] prepares its message.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -24,23 +22,23 @@ use super::sigaction::{set_handler, unblock};
 /// The message.
 pub const WATCHDOG_TIMEOUT: &str = "fatal: watchdog timeout";
 
-/// So many alarms make up the time allowed. The original's `WATCHDOG_STEPS`.
+/// Number of alarms in the time allowed. The original's `WATCHDOG_STEPS`.
 const WATCHDOG_STEPS: u32 = 3;
 
-/// Time for the process to write that and to end, in seconds.
+/// Maximum time to write the message and to end, in seconds.
 const TIME_TO_END: libc::c_uint = 5;
 
-/// The pause after a fatal message, in seconds, so that master(8) does not spin.
+/// Pause before the process ends, in seconds, as after a fatal message.
 const PAUSE: libc::c_uint = 1;
 
-// A signal handler can be told nothing but by statics.
+// A signal handler has no argument but the signal.
 static TRIPS: AtomicU32 = AtomicU32::new(0);
 static STEPS: AtomicU32 = AtomicU32::new(0);
 static INTERVAL: AtomicU32 = AtomicU32::new(0);
 static OUTPUT: OnceLock<Vec<(RawFd, Vec<u8>)>> = OnceLock::new();
 
-/// Sets what the watchdog writes when it ends the program: lines, each to a
-/// descriptor, which must stay open. Only the first call counts.
+/// Sets the lines that the watchdog writes when it ends the program, each with its
+/// descriptor, which must stay open. Only the first call has an effect.
 pub fn watchdog_output(lines: Vec<(RawFd, Vec<u8>)>) {
     let _ = OUTPUT.set(lines);
 }
@@ -50,53 +48,54 @@ pub fn watchdog_output(lines: Vec<(RawFd, Vec<u8>)>) {
 pub struct Watchdog(());
 
 impl Watchdog {
-    /// Starts the alarm. The original's `watchdog_create()`.
+    /// Starts the alarm. Fails as sigaction(2) does. The original's
+    /// `watchdog_create()` and `watchdog_start()`.
     pub fn new(timeout: Duration) -> io::Result<Watchdog> {
         let (interval, steps) = alarms(timeout);
         INTERVAL.store(interval, Ordering::Relaxed);
         STEPS.store(steps, Ordering::Relaxed);
-        set_handler(libc::SIGALRM, watchdog_event)?;
+        // SAFETY: `watchdog_event` makes only async-signal-safe calls.
+        unsafe { set_handler(libc::SIGALRM, watchdog_event) }?;
         // SAFETY: alarm() takes and returns plain numbers.
         unsafe { libc::alarm(interval) };
         Ok(Watchdog(()))
     }
 
-    /// Notes that the loop has come round. The original's `watchdog_pat()`.
+    /// Reports a round of the loop. The original's `watchdog_pat()`.
     pub fn pat(&self) {
         TRIPS.store(0, Ordering::Relaxed);
     }
 }
 
-/// The handler. It changes errno only if it does not return. The original's
-/// `watchdog_event()`.
+/// The handler. It changes errno only if it does not return.
+/// The original's `watchdog_event()`.
 extern "C" fn watchdog_event(_signal: libc::c_int) {
     if TRIPS.fetch_add(1, Ordering::Relaxed) < STEPS.load(Ordering::Relaxed) {
-        // SAFETY: alarm() is async-signal-safe.
+        // SAFETY: alarm() is async-signal-safe and takes a plain number.
         unsafe { libc::alarm(INTERVAL.load(Ordering::Relaxed)) };
         return;
     }
-    // Nobody may be reading stderr. If writing to it waits, the next alarm ends
-    // the program.
-    // SAFETY: the calls are async-signal-safe, and SIG_DFL is no handler.
+    // Writing to stderr may block. The next alarm then ends the program.
+    // SAFETY: the calls are async-signal-safe, and SIG_DFL is a valid disposition.
     unsafe {
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
         libc::alarm(TIME_TO_END);
     }
     unblock(libc::SIGALRM);
     for (fd, line) in OUTPUT.get().into_iter().flatten() {
-        // SAFETY: write() is async-signal-safe, and `line` is never freed.
+        // SAFETY: write() is async-signal-safe; `line` is readable for its length
+        // and never freed.
         unsafe { libc::write(*fd, line.as_ptr().cast(), line.len()) };
     }
-    // SAFETY: the calls are async-signal-safe.
+    // SAFETY: the calls are async-signal-safe and take plain numbers.
     unsafe {
         libc::sleep(PAUSE);
         libc::_exit(1)
     }
 }
 
-/// The seconds from one alarm to the next, and how many of them make up the
-/// time allowed, or as little more as can be. Not three where that would be
-/// much more.
+/// Returns the seconds between alarms, and the number of alarms that make up at
+/// least the time allowed.
 fn alarms(timeout: Duration) -> (u32, u32) {
     let timeout = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
     let interval = (timeout / WATCHDOG_STEPS).max(1);
@@ -126,7 +125,7 @@ mod tests {
         assert!(u64::from(interval) * u64::from(steps) >= u64::from(u32::MAX));
     }
 
-    /// This program hangs, once more and by itself.
+    /// Starts this test program again, as one that hangs.
     #[test]
     fn a_program_that_hangs_ends_with_a_line_and_status_1() {
         const HANGS: &str = "WATCHDOG_HANGS";
