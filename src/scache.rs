@@ -311,7 +311,7 @@ impl MultiService for Scache {
     }
 
     fn evict(&self) {
-        let evicted = self.cache.borrow_mut().drop_nearest_session();
+        let evicted = self.cache.borrow_mut().expire_endp();
         self.stats.borrow_mut().evictions += u64::from(evicted);
     }
 

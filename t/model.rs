@@ -81,8 +81,8 @@ impl Both {
                 self.end_hand_over(random.below(self.held.len()), random);
             }
             18 if random.one_in(4) => {
-                let dropped = self.real.drop_nearest_session();
-                assert_eq!(dropped, self.naive.drop_nearest_session());
+                let dropped = self.real.expire_endp();
+                assert_eq!(dropped, self.naive.expire_endp());
             }
             19 if times > 1 => (0..MOST_OTHERS).for_each(|nth| self.end_one(nth, random)),
             19 => self.end_one(random.below(self.others.len().max(1)), random),

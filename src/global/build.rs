@@ -1,5 +1,5 @@
-//! The values that are compiled in, each from an environment variable at build
-//! time, `SCACHE_` before the Postfix name. See the Makefile.
+//! `build`: the values that are compiled in. Each comes from an environment variable
+//! at build time, `SCACHE_` before the Postfix name. See the Makefile.
 
 macro_rules! built_in {
     ($($(#[$doc:meta])* $name:ident = $variable:literal or $default:literal;)*) => {$(
@@ -12,7 +12,7 @@ macro_rules! built_in {
 }
 
 built_in! {
-    /// Where main.cf is, unless the environment says otherwise.
+    /// The directory of main.cf, unless MAIL_CONFIG is set.
     CONFIG_DIRECTORY = "SCACHE_CONFIG_DIRECTORY" or "/etc/postfix";
     /// The default of `queue_directory`.
     QUEUE_DIRECTORY = "SCACHE_QUEUE_DIRECTORY" or "/var/spool/postfix";

@@ -1,7 +1,8 @@
-//! `compat_level`: compatibility levels, `major.minor.patch`.
+//! `compat_level`: compatibility levels, `major.minor.patch`. The original's
+//! `compat_level`.
 //!
-//! A level is a number that can be compared. The suffix `level` of a
-//! relational operator compares two texts that way, see [`LEVEL_RELOP`].
+//! A level is converted to a number that can be compared. The suffix `level` of a
+//! relational operator compares two texts as levels, see [`LEVEL_RELOP`].
 
 use std::cmp::Ordering;
 
@@ -16,15 +17,16 @@ const MAJOR_MAX: i64 = i64::MAX >> (MINOR_WIDTH + PATCH_WIDTH);
 const MINOR_MAX: i64 = (1 << MINOR_WIDTH) - 1;
 const PATCH_MAX: i64 = (1 << PATCH_WIDTH) - 1;
 
-/// A compatibility level, as a number that compares as the level does.
+/// A compatibility level as a number, in the same order.
 pub type CompatLevel = i64;
 
 /// The operator suffix `level`, for
-/// [`MacExpand`](crate::util::mac_expand::MacExpand).
+/// [`MacExpand`](crate::util::mac_expand::MacExpand). The original's
+/// `compat_level_relop_register()`.
 pub const LEVEL_RELOP: (&str, MacRelop) = ("level", compat_relop_eval);
 
-/// Reads a level: a number, up to three of them with dots between. Nothing
-/// when it is something else or too large.
+/// Converts a level: one to three numbers with dots between them. None if it is
+/// malformed or too large. The original's `compat_level_from_string()`.
 ///
 /// ```
 /// use scache::global::compat_level::compat_level_from_string;
@@ -40,7 +42,7 @@ pub fn compat_level_from_string(text: &[u8]) -> Option<CompatLevel> {
         .then_some((major << (MINOR_WIDTH + PATCH_WIDTH)) | (minor << PATCH_WIDTH) | patch)
 }
 
-/// What to say about a text that is no level.
+/// The message about a malformed level.
 pub fn malformed(text: &[u8]) -> String {
     format!(
         "malformed compatibility level syntax: \"{}\"",
@@ -48,6 +50,8 @@ pub fn malformed(text: &[u8]) -> String {
     )
 }
 
+/// Compares two levels. None, with a warning, if one is malformed. The original's
+/// `compat_relop_eval()`, without the operator.
 fn compat_relop_eval(left: &[u8], right: &[u8]) -> Option<Ordering> {
     Some(level_or_warning(left)?.cmp(&level_or_warning(right)?))
 }
@@ -60,14 +64,14 @@ fn level_or_warning(text: &[u8]) -> Option<CompatLevel> {
     level
 }
 
-/// One number, and what follows.
+/// Converts one number. Also returns the rest of the text.
 fn part(text: &[u8], max: i64) -> Option<(i64, &[u8])> {
     let number = strtol(text);
     let found = number.rest.len() < text.len() && !number.overflow;
     (found && (0..=max).contains(&number.value)).then_some((number.value, number.rest))
 }
 
-/// A dot and one number, or nothing, which is zero.
+/// Converts a dot and a number; without a dot the number is zero.
 fn dot_part(text: &[u8], max: i64) -> Option<(i64, &[u8])> {
     match text.split_first() {
         Some((b'.', text)) => part(text, max),

@@ -1,20 +1,20 @@
-//! `mail_conf`: main.cf, and the parameters in it.
+//! `mail_conf`: main.cf and its parameters. The original's `mail_conf`,
+//! `mail_conf_str`, `mail_conf_int`, `mail_conf_time` and `mail_conf_bool`.
 //!
 //! [`MailConf`] is the dictionary that the original calls `mail_dict`: names
 //! and values, both byte strings. It is filled from main.cf, then from
-//! command-line options, which win. A value is kept as it was written and
-//! expanded each time it is looked up.
+//! command-line options, which override it. A value is stored unexpanded, and
+//! expanded at each lookup.
 //!
-//! The `get_mail_conf_...` functions look up one parameter and check it. They
-//! leave the default of a parameter that is not set in the dictionary, so that
-//! `$name` finds it from then on, but not before: which parameters a value can
-//! refer to depends on the order in which they are looked up. It is the order
-//! of the original, see [`mail_params`](super::mail_params).
+//! The `get_mail_conf_...` functions look up one parameter and check it. If it is
+//! not set, they store its default in the dictionary, where `$name` finds it from
+//! then on: a value can refer to the parameters that were looked up before. The
+//! order is that of the original, see [`mail_params`](super::mail_params).
 //!
-//! A main.cf that was changed a moment ago is read again, as in the original, in
-//! case that it is still being written; but only the last reading counts.
+//! A main.cf that was modified within the last second may still be written. It is
+//! read again, as in the original; but only the last reading has an effect.
 //!
-//! Errors are the text of a message that ends the program.
+//! Functions fail with the text of a fatal message.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -38,10 +38,10 @@ use crate::util::split_nameval::split_nameval;
 use crate::util::strerror::strerror;
 use crate::util::strtol::strtol;
 
-/// How long to wait before a file is read again that is too new.
+/// Time to wait before a file that is too new is read again.
 const READ_PAUSE: Duration = Duration::from_millis(300);
 
-/// All parameters, and where they are from.
+/// All parameters.
 #[derive(Clone, Debug)]
 pub struct MailConf {
     path: PathBuf,
@@ -50,11 +50,11 @@ pub struct MailConf {
 }
 
 impl MailConf {
-    /// Knows nothing yet but `$config_directory`.
+    /// A dictionary with `config_directory` only.
     pub fn new(config_dir: &Path, mail_version: MailVersion) -> Self {
         let dir = config_dir.as_os_str().as_bytes();
         let mut conf = MailConf {
-            // As text: of no directory at all it is that of the root.
+            // Not Path::join: for an empty directory it is /main.cf.
             path: OsString::from_vec([dir, b"/main.cf"].concat()).into(),
             mail_version,
             dict: HashMap::new(),
@@ -63,20 +63,21 @@ impl MailConf {
         conf
     }
 
-    /// The name of the file, for messages.
+    /// The pathname of main.cf, for messages.
     pub fn path(&self) -> String {
         printable(self.path.as_os_str().as_bytes()).to_string()
     }
 
-    /// The version of Postfix whose parameters these are.
+    /// The version of Postfix that uses this main.cf.
     pub fn mail_version(&self) -> MailVersion {
         self.mail_version
     }
 
-    /// Reads main.cf. A later value for a name wins, with a warning.
+    /// Reads main.cf. A later value overrides an earlier one, with a warning.
+    /// The original's `mail_conf_suck()`, without the check of the directory.
     pub fn load(&mut self) -> Result<(), String> {
         let path = self.path();
-        let content = read_when_settled(&self.path, &path)?;
+        let content = read_until_stable(&self.path, &path)?;
         for line in readllines(&path, &content, self.mail_version.warns_of_null_bytes()) {
             let lineno = line.lineno;
             let text = line.text.split(|&c| c == 0).next().unwrap_or_default();
@@ -95,12 +96,12 @@ impl MailConf {
         Ok(())
     }
 
-    /// Gives a parameter a value, whatever it had before.
+    /// Sets the value of a parameter. The original's `mail_conf_update()`.
     pub fn update(&mut self, name: &[u8], value: &[u8]) {
         self.dict.insert(name.to_vec(), value.to_vec());
     }
 
-    /// Does what an option `-o name=value` says.
+    /// Sets a parameter from an option `-o name=value`.
     pub fn update_option(&mut self, option: &[u8]) -> Result<(), String> {
         let (name, value) = split_nameval(option).map_err(|problem| {
             format!(
@@ -112,21 +113,23 @@ impl MailConf {
         Ok(())
     }
 
-    /// The value of a parameter as it was written.
+    /// The unexpanded value of a parameter. None if it is not set.
+    /// The original's `mail_conf_lookup()`.
     pub fn lookup(&self, name: &[u8]) -> Option<&[u8]> {
         self.dict.get(name).map(Vec::as_slice)
     }
 
-    /// The value of a parameter, expanded.
+    /// The expanded value of a parameter. None if it is not set.
+    /// The original's `mail_conf_lookup_eval()`.
     pub fn lookup_eval(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
         self.lookup(name.as_bytes())
             .map(|value| self.eval(value))
             .transpose()
     }
 
-    /// Expands the `$name` expressions in a text.
+    /// Expands the `$name` expressions in a text. The original's `mail_conf_eval()`.
     pub fn eval(&self, text: &[u8]) -> Result<Vec<u8>, String> {
-        let functions = match self.mail_version.calls_functions() {
+        let functions = match self.mail_version.has_functions() {
             true => MAC_FUNCTIONS,
             false => &[],
         };
@@ -138,7 +141,7 @@ impl MailConf {
             })
     }
 
-    /// Gives a parameter that is not set its default, expanded.
+    /// Stores the expanded default of a parameter that is not set.
     pub fn set_default(&mut self, name: &str, default: &[u8]) -> Result<(), String> {
         if self.lookup(name.as_bytes()).is_none() {
             let value = self.eval(default)?;
@@ -147,7 +150,7 @@ impl MailConf {
         Ok(())
     }
 
-    /// The expanded value, or the default, which is expanded and remembered.
+    /// Returns the expanded value, or the expanded default, which is stored.
     fn eval_or_default(&mut self, name: &str, default: &[u8]) -> Result<Vec<u8>, String> {
         if let Some(value) = self.lookup_eval(name)? {
             return Ok(value);
@@ -157,7 +160,8 @@ impl MailConf {
         Ok(value)
     }
 
-    /// A string of at least `min` bytes.
+    /// Looks up a string of at least `min` bytes.
+    /// The original's `get_mail_conf_str()`.
     pub fn get_mail_conf_str(
         &mut self,
         name: &str,
@@ -175,7 +179,7 @@ impl MailConf {
         Ok(value)
     }
 
-    /// A number of at least `min`.
+    /// Looks up a number of at least `min`. The original's `get_mail_conf_int()`.
     pub fn get_mail_conf_int(&mut self, name: &str, default: i32, min: i32) -> Result<i32, String> {
         let text = self.eval_or_default(name, default.to_string().as_bytes())?;
         let number = strtol(&text);
@@ -189,8 +193,8 @@ impl MailConf {
         Ok(value)
     }
 
-    /// A time in seconds of at least `min`. The unit of the default, its last
-    /// letter, is the default unit.
+    /// Looks up a time of at least `min` seconds. The last letter of the default is
+    /// the default unit. The original's `get_mail_conf_time()`.
     pub fn get_mail_conf_time(
         &mut self,
         name: &str,
@@ -211,7 +215,7 @@ impl MailConf {
         Ok(value)
     }
 
-    /// `yes` or `no`.
+    /// Looks up `yes` or `no`. The original's `get_mail_conf_bool()`.
     pub fn get_mail_conf_bool(&mut self, name: &str, default: &str) -> Result<bool, String> {
         let text = self.eval_or_default(name, default.as_bytes())?;
         if text.eq_ignore_ascii_case(b"yes") {
@@ -227,10 +231,9 @@ impl MailConf {
     }
 }
 
-/// Reads a file that nobody is writing: again and again, until it was more than
-/// a second old when the reading before had ended, as the original does. One
-/// from the future is old enough.
-fn read_when_settled(path: &Path, name: &str) -> Result<Vec<u8>, String> {
+/// Reads a file until it was not modified during the reading or within a second
+/// before, as the original does. A time in the future counts as old.
+fn read_until_stable(path: &Path, name: &str) -> Result<Vec<u8>, String> {
     let mut before = now();
     loop {
         let mut content = Vec::new();
@@ -281,7 +284,7 @@ mod tests {
             .map_err(|text| text.replace(&*dir.to_string_lossy(), "DIR"))
     }
 
-    /// A directory with a main.cf of that age.
+    /// A directory with a main.cf with that time of modification.
     fn directory(content: &[u8], modified: SystemTime) -> PathBuf {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -1,22 +1,20 @@
-//! `mail_params`: the parameters that scache uses, their defaults and limits.
+//! `mail_params`: the parameters of scache, their defaults and limits. The original's
+//! `mail_params`.
 //!
-//! [`mail_params_init`] looks up everything that the daemon needs before it
-//! can log under its own name; [`ScacheParams`] is the service's own part and
-//! comes after that. Both go through the parameters in the order of the
-//! original: it decides which of several mistakes is reported, and which
-//! parameters a value can refer to. A parameter here that no field is made
-//! from is for references only, and so are those of other programs: a table,
-//! [`others`].
+//! [`mail_params_init`] looks up the parameters of all daemons,
+//! [`scache_params_init`] those of the service, in the order of the original: it
+//! determines which of several mistakes is reported, and which parameters a value
+//! can refer to. A parameter without a field, and those in [`defaults`], are only
+//! there to be referred to. Functions fail with the text of a fatal message.
 //!
-//! What the builder of a package chooses is in [`build`](super::build).
+//! Defaults that are chosen at build time are in [`build`](super::build).
 
 mod accounts;
-mod others;
+mod defaults;
 
 use std::time::Duration;
 
 use accounts::check_accounts;
-use others::others_before;
 
 use super::build;
 use super::compat_level::{compat_level_from_string, malformed};
@@ -28,42 +26,39 @@ use crate::util::printable::printable;
 use crate::util::sys_pw::Passwd;
 use crate::util::valid_hostname::valid_hostname;
 
-/// The default of `syslog_name`, which names the program in the log before
-/// the parameters are known, too.
+/// The default of `syslog_name`, which is also used for logging before the
+/// parameters are known.
 pub const DEF_SYSLOG_NAME: &str = "${multi_instance_name?{$multi_instance_name}:{postfix}}";
 
-/// What every mail daemon has to know, checked.
+/// The parameters of all daemons.
 #[derive(Clone, Debug)]
 pub struct MailParams {
     /// `syslog_facility`, as a LOG_ number.
     pub syslog_facility: libc::c_int,
-    /// `syslog_name`: what stands before the name of the program in the log.
+    /// `syslog_name`: the text before the name of the program in the log.
     pub syslog_name: Vec<u8>,
-    /// `maillog_file`: not empty when postlogd(8) takes the place of syslog.
+    /// `maillog_file`: not empty to log to postlogd(8) instead of syslog.
     pub maillog_file: Vec<u8>,
-    /// `maillog_file_prefixes`: what a `maillog_file` must start with.
+    /// `maillog_file_prefixes`: the allowed beginnings of `maillog_file`.
     pub maillog_file_prefixes: Vec<u8>,
     /// `postlog_service_name`: the name of postlogd's socket.
     pub postlog_service_name: Vec<u8>,
-    /// `smtputf8_enable`: whether UTF-8 may appear in the log.
-    pub smtputf8_enable: bool,
     /// `myhostname`.
     pub myhostname: Vec<u8>,
-    /// `queue_directory`: where the daemon runs.
+    /// `queue_directory`: the working directory of the daemon.
     pub queue_directory: Vec<u8>,
-    /// `max_idle`: how long to wait for a client.
+    /// `max_idle`: maximum time without clients.
     pub max_idle: Duration,
-    /// `ipc_timeout`: how long a client may take.
+    /// `ipc_timeout`: maximum time to wait for a client in the middle of a request.
     pub ipc_timeout: Duration,
-    /// `daemon_timeout`: how long one round of the event loop may take.
+    /// `daemon_timeout`: maximum time of one round of the event loop.
     pub daemon_timeout: Duration,
-    /// `mail_owner`: nobody special and nobody else.
+    /// `mail_owner`: the account of the daemon.
     pub mail_owner: Passwd,
 }
 
 impl MailParams {
-    /// Whether `maillog_file` is where log files are allowed. An error is the
-    /// text of a fatal message, for the log that it does not name.
+    /// Fails if `maillog_file` is not where log files are allowed.
     pub fn check_maillog_file(&self) -> Result<(), String> {
         let allowed = self
             .maillog_file_prefixes
@@ -79,10 +74,8 @@ impl MailParams {
     }
 }
 
-/// Looks up and checks what every mail daemon needs. From `smtputf8_enable`
-/// on, UTF-8 is allowed in messages if it says so.
-///
-/// An error is the text of a fatal message.
+/// Looks up and checks the parameters of all daemons. From `smtputf8_enable` on,
+/// messages may have UTF-8 if that is set. The original's `mail_params_init()`.
 pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let level = conf.get_mail_conf_str("compatibility_level", b"0", 0)?;
     compat_level_from_string(&level).ok_or_else(|| malformed(&level))?;
@@ -97,7 +90,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
         msg_syslog_facility(&facility).ok_or_else(|| bad_facility(conf, &facility))?;
     msg_syslog_set_facility(syslog_facility);
 
-    set_others_before(conf, "smtputf8_enable")?;
+    set_preceding_defaults(conf, "smtputf8_enable")?;
     let smtputf8_enable = conf.get_mail_conf_bool(
         "smtputf8_enable",
         "${{$compatibility_level} <level {1} ? {no} : {yes}}",
@@ -120,7 +113,7 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let privs_name = string(conf, "default_privs", build::DEFAULT_PRIVS)?;
     string(conf, "mail_release_date", build::MAIL_RELEASE_DATE)?;
 
-    set_others_before(conf, "max_use")?;
+    set_preceding_defaults(conf, "max_use")?;
     conf.get_mail_conf_int("max_use", 100, 1)?;
     let max_idle = time(conf, "max_idle", "100s")?;
     let ipc_timeout = time(conf, "ipc_timeout", "3600s")?;
@@ -133,7 +126,6 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
         maillog_file,
         maillog_file_prefixes,
         postlog_service_name,
-        smtputf8_enable,
         myhostname,
         queue_directory,
         max_idle,
@@ -143,28 +135,26 @@ pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     })
 }
 
-/// What only this service has to know.
+/// The parameters of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScacheParams {
-    /// `connection_cache_ttl_limit`: the longest time to keep a session.
+    /// `connection_cache_ttl_limit`: maximum time to keep a session.
     pub ttl_limit: Duration,
-    /// `connection_cache_status_update_time`: how often to log statistics.
+    /// `connection_cache_status_update_time`: time between reports of statistics.
     pub status_update_time: Duration,
-    /// `connection_cache_farewell`: a line that is sent over a session before
-    /// it is closed, or nothing.
+    /// `connection_cache_farewell`: a line to send over a session before it is
+    /// closed, unless empty.
     pub farewell: Vec<u8>,
-    /// `connection_cache_endpoint_limit`: how many sessions to keep under one
-    /// endpoint, or 0 for as many as there are.
+    /// `connection_cache_endpoint_limit`: maximum number of sessions per endpoint;
+    /// no limit if 0.
     pub endpoint_limit: usize,
 }
 
-/// The longest farewell, in bytes.
-const FAREWELL_MOST: usize = 100;
+/// Maximum length of the farewell, in bytes.
+const MAX_FAREWELL: usize = 100;
 
-/// Looks up the service's own parameters. Before, `$process_id` becomes
-/// known; after this, nothing is looked up any more.
-///
-/// An error is the text of a fatal message.
+/// Looks up and checks the parameters of this service, whose values can refer to
+/// `$process_id`.
 pub fn scache_params_init(conf: &mut MailConf) -> Result<ScacheParams, String> {
     conf.update(b"process_id", std::process::id().to_string().as_bytes());
     Ok(ScacheParams {
@@ -181,10 +171,10 @@ fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     let name = "connection_cache_farewell";
     let text = conf.get_mail_conf_str(name, b"", 0)?;
     let shown = printable(&text).to_string();
-    if text.len() > FAREWELL_MOST {
+    if text.len() > MAX_FAREWELL {
         let len = text.len();
         return Err(format!(
-            "bad string length {len} > {FAREWELL_MOST}: {name} = {shown}"
+            "bad string length {len} > {MAX_FAREWELL}: {name} = {shown}"
         ));
     }
     if text.iter().any(|byte| b"\r\n\0".contains(byte)) {
@@ -194,26 +184,27 @@ fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Makes the defaults known that the original looks up before a parameter.
-fn set_others_before(conf: &mut MailConf, name: &str) -> Result<(), String> {
-    others_before(name, conf.mail_version())
-        .try_for_each(|other| conf.set_default(other.name, other.default.as_bytes()))
+/// Sets the defaults of the parameters that the original looks up just before
+/// parameter `name`.
+fn set_preceding_defaults(conf: &mut MailConf, name: &str) -> Result<(), String> {
+    defaults::preceding(name, conf.mail_version())
+        .try_for_each(|param| conf.set_default(param.name, param.default.as_bytes()))
 }
 
-/// A string that must not be empty.
+/// Looks up a string that must not be empty.
 fn string(conf: &mut MailConf, name: &str, default: &str) -> Result<Vec<u8>, String> {
-    set_others_before(conf, name)?;
+    set_preceding_defaults(conf, name)?;
     conf.get_mail_conf_str(name, default.as_bytes(), 1)
 }
 
-/// A time of at least one second.
+/// Looks up a time of at least one second.
 fn time(conf: &mut MailConf, name: &str, default: &str) -> Result<Duration, String> {
-    set_others_before(conf, name)?;
+    set_preceding_defaults(conf, name)?;
     let seconds = conf.get_mail_conf_time(name, default, 1)?;
     Ok(Duration::from_secs(seconds.unsigned_abs().into()))
 }
 
-/// The text for a value that is wrong, and the file where it should be right.
+/// The message about a bad value.
 fn bad_value(conf: &MailConf, name: &str, problem: &str) -> String {
     format!("file {}: parameter {name}: {problem}", conf.path())
 }
@@ -223,10 +214,11 @@ fn bad_facility(conf: &MailConf, facility: &[u8]) -> String {
     bad_value(conf, "syslog_facility", &problem)
 }
 
-/// Looks up `myhostname` and `mydomain`; each has its default from the other.
-/// Returns the host's name.
+/// Looks up `myhostname` and `mydomain`; the default of each depends on the other.
+/// Returns `myhostname`. The original's `check_mydomainname()`, and the calls of
+/// both functions.
 fn host_names(conf: &mut MailConf) -> Result<Vec<u8>, String> {
-    set_others_before(conf, "myhostname")?;
+    set_preceding_defaults(conf, "myhostname")?;
     let default = match conf.lookup(b"myhostname") {
         Some(_) => Vec::new(),
         None => default_hostname(conf)?,
@@ -246,7 +238,8 @@ fn host_names(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     Ok(myhostname)
 }
 
-/// What the machine calls itself, and a domain if that has none.
+/// The name of the host, with a domain if it has none.
+/// The original's `check_myhostname()`.
 fn default_hostname(conf: &MailConf) -> Result<Vec<u8>, String> {
     let mut name = get_hostname()?;
     if !name.contains(&b'.') {

@@ -1,12 +1,12 @@
-//! `mail_version`: the version of Postfix that this daemon behaves as.
+//! `mail_version`: the version of Postfix whose behavior this daemon has.
 //!
-//! One build can serve a Postfix of another version. Every difference between
-//! versions is a function of [`MailVersion`], and all of them are here.
+//! One build can serve another version of Postfix. Each difference between
+//! versions is a function of [`MailVersion`].
 //!
 //! It is the version that is compiled in, unless `-o mail_version=N.N` in
-//! master.cf names another one. `mail_version` in main.cf only sets the text
-//! that `$mail_version` expands to, because an administrator may hide or
-//! invent it; the same goes for an option whose value is no version number.
+//! master.cf names another one. `mail_version` in main.cf only sets the value of
+//! `$mail_version`, because an administrator may hide or invent it. So does an
+//! option whose value is not a version number.
 
 use super::build;
 
@@ -21,7 +21,7 @@ impl MailVersion {
     /// The version that is compiled in.
     pub const BUILT_IN: MailVersion = match MailVersion::parse(build::MAIL_VERSION.as_bytes()) {
         Some(version) => version,
-        None => panic!("SCACHE_MAIL_VERSION is no version number"),
+        None => panic!("SCACHE_MAIL_VERSION is not a version number"),
     };
 
     /// The version `major`.`minor`.
@@ -29,8 +29,8 @@ impl MailVersion {
         MailVersion { major, minor }
     }
 
-    /// Parses a version number: two numbers with a dot between them, and
-    /// then nothing, or a dot or a hyphen and anything. None if it is not one.
+    /// Parses a version number: two numbers with a dot between them, then the end
+    /// or a dot or hyphen and any text. None if it is malformed.
     ///
     /// ```
     /// use scache::global::mail_version::MailVersion;
@@ -48,30 +48,29 @@ impl MailVersion {
         }
     }
 
-    /// Whether a server announces its protocol to a client that connects. If
-    /// it is not as the client expects, the client does without the server.
+    /// A server announces its protocol to a client that connects. A client that
+    /// does not get what it expects does not use the server.
     pub fn announces_protocol(self) -> bool {
         self.since(3, 6)
     }
 
-    /// Whether a null byte in main.cf is warned about.
+    /// A null byte in main.cf is logged as a warning.
     pub fn warns_of_null_bytes(self) -> bool {
         self.since(3, 9)
     }
 
-    /// Whether the message about two accounts with the same user or group ID
-    /// has that ID.
-    pub fn names_numbers_of_accounts(self) -> bool {
+    /// The message about two accounts with the same user or group ID has that ID.
+    pub fn logs_ids_of_accounts(self) -> bool {
         self.since(3, 9)
     }
 
-    /// Whether a parameter value can call functions.
-    pub fn calls_functions(self) -> bool {
+    /// A parameter value can call functions.
+    pub fn has_functions(self) -> bool {
         self.since(3, 11)
     }
 
-    /// Whether a process_name in main.cf or with -o is ignored.
-    pub fn knows_its_process_name(self) -> bool {
+    /// A process_name in main.cf or with -o is ignored.
+    pub fn sets_process_name_last(self) -> bool {
         self.since(3, 12)
     }
 
@@ -81,7 +80,7 @@ impl MailVersion {
 }
 
 /// The version that is compiled in, between two null bytes, so that `strings
-/// scache` shows it. C's `MAIL_VERSION_STAMP_DECLARE`.
+/// scache` shows it. The original's `MAIL_VERSION_STAMP_DECLARE`.
 pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
     let mut stamp = [0; STAMP_LENGTH];
     let mut at = 1;
@@ -98,7 +97,7 @@ pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
 const STAMP_NAME: &str = "mail_version=";
 const STAMP_LENGTH: usize = STAMP_NAME.len() + build::MAIL_VERSION.len() + 2;
 
-/// A decimal number, and the text after it. None if there is no digit.
+/// Converts a decimal number. Also returns the rest. None if there is no digit.
 const fn number(text: &[u8]) -> Option<(u32, &[u8])> {
     let mut value: u32 = 0;
     let mut rest = text;

@@ -1,8 +1,9 @@
-//! `maillog_client`: where a mail program logs.
+//! `maillog_client`: sets up logging. The original's `maillog_client`, and its
+//! `msg_logger` and `msg_vstream`.
 //!
-//! To syslog(3), or to postlogd(8) when main.cf has a `maillog_file`; and to
-//! stderr as well when asked for. Connections are made at once, so that they
-//! work after a chroot.
+//! A mail program logs to syslog(3), or to postlogd(8) if main.cf has a
+//! `maillog_file`, and also to stderr if requested. Connections are made at once,
+//! so that they work after chroot(2). A message that cannot be logged is lost.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -18,31 +19,31 @@ use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, LOG_LI
 use crate::util::msg_syslog::msg_syslog_init;
 use crate::util::watchdog::WATCHDOG_TIMEOUT;
 
-/// How master(8) says where to log: the socket of postlogd(8), if it is that,
+/// Environment variables from master(8): the socket of postlogd(8), if it is used,
 /// and the name of the host.
 const POSTLOG_SERVICE: &str = "POSTLOG_SERVICE";
 const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
 
-/// Where syslogd listens: on Linux, and on the BSDs.
+/// The sockets of syslogd on Linux and on the BSDs.
 const SYSLOG_SOCKETS: [&str; 2] = ["/dev/log", "/var/run/log"];
 
-/// Where to log.
+/// A destination of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailLog {
-    /// To the system's log, under this facility of syslog(3).
+    /// The system's log, with this facility of syslog(3).
     Syslog(libc::c_int),
-    /// To postlogd(8), on this socket and as this host.
+    /// postlogd(8).
     Postlog {
-        /// The datagram socket.
+        /// Its datagram socket.
         service: PathBuf,
-        /// The host's name, of which the first label goes to the log.
+        /// The name of the host; log lines have its first label.
         hostname: String,
     },
 }
 
 impl MailLog {
-    /// What master(8) says about it, for use before main.cf has been read; the
-    /// facility is for syslog.
+    /// The destination that the environment sets, for use before main.cf is read.
+    /// The facility is that for syslog(3).
     pub fn from_environment(facility: libc::c_int) -> MailLog {
         match non_empty(POSTLOG_SERVICE) {
             None => MailLog::Syslog(facility),
@@ -55,19 +56,17 @@ impl MailLog {
         }
     }
 
-    /// The socket of a postlogd(8) below this queue directory, and a name for
-    /// this host.
+    /// postlogd(8), with its socket below `queue_directory`.
     pub fn postlog(queue_directory: &[u8], service_name: &[u8], myhostname: &str) -> MailLog {
         MailLog::Postlog {
-            // As text: a name that begins with a slash is no other place.
+            // Not Path::join: a name that begins with a slash is not absolute.
             service: OsString::from_vec([queue_directory, b"/public/", service_name].concat())
                 .into(),
             hostname: myhostname.to_string(),
         }
     }
 
-    /// What a program that is started from here finds in its environment
-    /// instead of what master(8) said, and, with no value, what it does not.
+    /// The environment of a child process: variables to set, or to remove if None.
     pub fn environment(&self) -> [(&'static str, Option<&OsStr>); 2] {
         let (service, hostname) = match self {
             MailLog::Syslog(_) => (None, None),
@@ -78,10 +77,10 @@ impl MailLog {
         [(POSTLOG_SERVICE, service), (POSTLOG_HOSTNAME, hostname)]
     }
 
-    /// The lines of the watchdog for this log, and for stderr if wanted, each with
-    /// its descriptor. The connection is opened now, before chroot(2), and is
-    /// never closed; there is none with a syslogd that wants a stream. The lines
-    /// have no time: syslogd adds it, postlogd(8) does not.
+    /// The lines that the watchdog writes to this log, and to stderr if requested,
+    /// each with its descriptor. The connection is made at once, before chroot(2), and
+    /// never closed. There is none if syslogd has a stream socket. The lines have no
+    /// time: syslogd adds it, postlogd(8) does not.
     pub fn watchdog_lines(&self, task: &str, to_stderr: bool) -> Vec<(RawFd, Vec<u8>)> {
         let text = format!("{task}[{}]: {WATCHDOG_TIMEOUT}", std::process::id());
         let (socket, line) = match self {
@@ -103,8 +102,7 @@ impl MailLog {
     }
 }
 
-/// A connection for datagrams that does not wait for their reader. None if there
-/// is no such socket.
+/// Connects a non-blocking datagram socket. None if it cannot be connected.
 fn connect(path: &Path) -> Option<OwnedFd> {
     let socket = UnixDatagram::unbound().ok()?;
     socket.connect(path).ok()?;
@@ -116,7 +114,7 @@ fn first_label(hostname: &str) -> &str {
     hostname.split('.').next().unwrap_or(hostname)
 }
 
-/// A variable of the environment; an empty one is as good as none.
+/// An environment variable. None if it is not set or empty.
 fn non_empty(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -126,8 +124,8 @@ pub fn mail_task(syslog_name: &str, process_name: &str) -> String {
     format!("{syslog_name}/{process_name}")
 }
 
-/// Logs as `task` from now on; and to stderr as somebody, if at all. The
-/// original's `maillog_client_init()`.
+/// Sets the outputs for messages: `log`, as `task`, and stderr, as the task
+/// `stderr`, unless None. The original's `maillog_client_init()`.
 pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
     msg_output_reset();
     msg_output(match log {
@@ -139,21 +137,22 @@ pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
     }
 }
 
-/// Lines on stderr.
+/// An output that writes lines to stderr. The original's `msg_vstream_init()`.
 fn msg_vstream_init(task: &str) -> MsgOutput {
     let task = task.to_string();
     let mut line = Vec::with_capacity(LOG_LINE_SIZE);
     Box::new(move |severity, text| {
         line.clear();
-        // There is nowhere to tell that stderr does not work.
+        // An error of stderr cannot be logged.
         let _ = writeln!(line, "{task}: {}{text}", severity.prefix());
         let _ = std::io::stderr().write_all(&line);
     })
 }
 
-/// Datagrams to postlogd(8), which are waited for. Its socket is master(8)'s and
-/// so outlives it. Without one, each message is a new attempt to connect, but a
-/// connection stays the only one, as in the original.
+/// An output that sends datagrams to postlogd(8), and waits while its buffer is full.
+/// Its socket belongs to master(8), and so outlives it. As in the original, each
+/// message is another attempt to connect until one succeeds; there is no reconnect.
+/// The original's `msg_logger_init()`, and in the closure its `msg_logger_print()`.
 fn msg_logger_init(task: &str, service: &Path, hostname: &str) -> MsgOutput {
     let head = format!("{} {task}[{}]: ", first_label(hostname), std::process::id());
     let service = service.to_path_buf();
@@ -169,13 +168,14 @@ fn msg_logger_init(task: &str, service: &Path, hostname: &str) -> MsgOutput {
             socket = msg_logger_connect(&service);
         }
         if let Some(socket) = &socket {
-            // There is nowhere to tell that the log does not work.
+            // An error of the log cannot be logged.
             let _ = socket.send(&line);
         }
     })
 }
 
-/// The connection with postlogd(8); None where there is no such socket.
+/// Connects to postlogd(8). None if that fails.
+/// The original's `msg_logger_connect()`.
 fn msg_logger_connect(service: &Path) -> Option<UnixDatagram> {
     let socket = UnixDatagram::unbound().ok()?;
     socket.connect(service).ok()?;

@@ -1,4 +1,4 @@
-//! What every mail program knows: configuration, protocols, the cache.
+//! `global`: code of all mail programs: configuration, protocols, the cache.
 
 pub mod build;
 pub mod compat_level;

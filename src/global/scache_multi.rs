@@ -1,19 +1,19 @@
 //! `scache_multi`: the session cache, with any number of sessions per endpoint.
 //!
+//! The original's `scache_multi`.
+//!
 //! As in the original there are two tables: sessions by endpoint label, oldest
-//! first, and bindings from a destination label to endpoint labels, in the
-//! order in which they were made. A destination is looked up by trying its
-//! endpoints in that order. Sessions and bindings end with their time to live;
-//! the descriptor of a session is closed, after a farewell, when the session
-//! ends. A session whose other side has hung up or has sent something is dead.
-//! That is found out, and the session closed, when a lookup comes to it.
+//! first, and bindings from a destination label to endpoint labels, in the order in
+//! which they were made. A lookup by destination tries its endpoints in that order.
+//! Sessions and bindings expire after their time to live. When a session expires, a
+//! farewell is sent and the descriptor closed. A session is dead if its peer has
+//! closed the connection or has sent something; a lookup finds that, and closes it.
 //!
-//! Where the original has a pointer and a timer, there is an [`Id`] here. A
-//! session is found among those of its endpoint, or among all in the order in
-//! which they end, by binary search. A destination is looked up in the time it
-//! takes to walk its bindings.
+//! Where the original has a pointer and a timer, there is an [`Id`] here. A session
+//! is found by binary search, in the sessions of its endpoint and in all sessions in
+//! the order in which they expire. A lookup by destination walks its bindings.
 //!
-//! The cache has no clock: the caller passes the time.
+//! The cache has no clock, the caller passes the time. No function fails.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -27,7 +27,7 @@ use crate::util::printable::printable;
 
 /// Maximum number of sessions that one lookup closes. A lookup that closed
 /// more would delay other clients.
-const CLOSE_MOST: usize = 100;
+const MAX_CLOSE: usize = 100;
 
 /// Size of the cache. The original's `SCACHE_SIZE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,9 +45,9 @@ pub struct ScacheSize {
 pub struct ScacheMulti {
     endp_cache: EndpCache,
     dest_cache: HashMap<Rc<[u8]>, Vec<Binding>>,
-    /// The destination label of each binding, in the order in which they end.
+    /// The destination label of each binding, in the order in which they expire.
     dest_timers: BTreeMap<Id, Rc<[u8]>>,
-    /// Number of identifiers that were given out.
+    /// The last serial number.
     serial: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct ScacheMulti {
 struct EndpCache {
     /// The sessions of each endpoint label, oldest first. No list is empty.
     labels: HashMap<Rc<[u8]>, VecDeque<Id>>,
-    /// All sessions, in the order in which they end.
+    /// All sessions, in the order in which they expire.
     sessions: BTreeMap<Id, Session>,
     /// Text that is sent before a session is closed.
     farewell: Vec<u8>,
@@ -66,8 +66,8 @@ struct EndpCache {
     dead_count: u64,
 }
 
-/// Identifies a session, or a binding until it is renewed. In the order in
-/// which they end; those that end at the same time in the order of their age.
+/// Identifies a session, or a binding until it is renewed. Sorted by deadline, then
+/// by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id {
     deadline: Instant,
@@ -76,9 +76,8 @@ struct Id {
 
 /// A session. The original's `SCACHE_MULTI_ENDP`.
 ///
-/// One that was found is out of the cache and belongs to the caller. Dropping
-/// it closes our descriptor, as is right after it was handed over;
-/// [`ScacheMulti::give_back`] puts it back into the cache.
+/// A lookup removes it from the cache. After it was handed over, dropping it closes
+/// the descriptor of this process; [`ScacheMulti::give_back`] puts it back.
 #[derive(Debug)]
 pub struct Session {
     id: Id,
@@ -113,9 +112,8 @@ impl ScacheMulti {
         }
     }
 
-    /// Adds a session to those of an endpoint. If they are too many then, the
-    /// one that is nearest to its end is closed. The original's
-    /// `scache_multi_save_endp()`.
+    /// Adds a session to those of an endpoint. If they exceed the limit, evicts the
+    /// one that expires next. The original's `scache_multi_save_endp()`.
     pub fn save_endp(
         &mut self,
         ttl: Duration,
@@ -134,16 +132,16 @@ impl ScacheMulti {
         self.endp_cache.insert(session);
     }
 
-    /// Takes out the oldest session of an endpoint that is not dead; those
-    /// before it are closed, [`CLOSE_MOST`] at most. The original's
-    /// `scache_multi_find_endp()`.
+    /// Removes and returns the oldest session of an endpoint that is not dead. Closes
+    /// dead ones before it, [`MAX_CLOSE`] at most.
+    /// The original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, endp_label: &[u8], now: Instant) -> Option<Session> {
         self.endp_cache
-            .find_endp(endp_label, now, &mut { CLOSE_MOST })
+            .find_endp(endp_label, now, &mut { MAX_CLOSE })
     }
 
-    /// Puts a session that was found back into its place, for the rest of its
-    /// time. As when it was saved, one may have to be closed.
+    /// Puts a session back into its place, for the rest of its time to live. As in
+    /// [`ScacheMulti::save_endp`], one may be evicted.
     pub fn give_back(&mut self, session: Session) {
         if msg_verbose() > 0 {
             let (prop, fd) = (printable(&session.endp_prop), session.fd.as_raw_fd());
@@ -192,9 +190,9 @@ impl ScacheMulti {
         });
     }
 
-    /// Takes out the first session that any endpoint of a destination has, with
-    /// the property of the binding. Closes no more sessions than
-    /// [`ScacheMulti::find_endp`]. The original's `scache_multi_find_dest()`.
+    /// Removes and returns the first session of the endpoints of a destination, with
+    /// the property of the binding. Closes dead ones, [`MAX_CLOSE`] at most.
+    /// The original's `scache_multi_find_dest()`.
     pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
         let Some(bindings) = self.dest_cache.get(dest_label) else {
             if msg_verbose() > 0 {
@@ -203,14 +201,14 @@ impl ScacheMulti {
             }
             return None;
         };
-        let mut most = CLOSE_MOST;
+        let mut limit = MAX_CLOSE;
         for binding in bindings.iter().filter(|binding| binding.id.deadline > now) {
             let endp_label = &*binding.endp_label;
             if !self.endp_cache.has_session(endp_label, now) {
                 log_no_endpoint(endp_label);
                 continue;
             }
-            let found = self.endp_cache.find_endp(endp_label, now, &mut most);
+            let found = self.endp_cache.find_endp(endp_label, now, &mut limit);
             if let Some(session) = found {
                 return Some((session, &binding.dest_prop));
             }
@@ -225,18 +223,18 @@ impl ScacheMulti {
         None
     }
 
-    /// Ends up to `most` sessions and bindings whose time is over at `now`, in
-    /// the order of their deadlines. If there are more,
-    /// [`ScacheMulti::next_deadline`] is not later than `now`.
-    pub fn expire(&mut self, now: Instant, most: usize) {
-        for _ in 0..most {
+    /// Removes up to `limit` sessions and bindings that have expired at `now`, in the
+    /// order of their deadlines. If there are more, [`ScacheMulti::next_deadline`] is
+    /// not later than `now`.
+    pub fn expire(&mut self, now: Instant, limit: usize) {
+        for _ in 0..limit {
             let session = self.endp_cache.first_deadline();
             let binding = first_deadline(&self.dest_timers);
             match (session, binding) {
                 (Some(session), _)
                     if session <= now && binding.is_none_or(|binding| session <= binding) =>
                 {
-                    self.drop_nearest_session();
+                    self.expire_endp();
                 }
                 (_, Some(binding)) if binding <= now => self.expire_dest(),
                 _ => return,
@@ -244,33 +242,33 @@ impl ScacheMulti {
         }
     }
 
-    /// When the next session or binding ends.
+    /// The time when the next session or binding expires. None if there is none.
     pub fn next_deadline(&self) -> Option<Instant> {
         let session = self.endp_cache.first_deadline();
         let binding = first_deadline(&self.dest_timers);
         session.into_iter().chain(binding).min()
     }
 
-    /// Closes the session that is nearest to its end. Returns false if there is
-    /// none. When its time is over, that is the original's
-    /// `scache_multi_expire_endp()`.
-    pub fn drop_nearest_session(&mut self) -> bool {
-        let nearest = self.endp_cache.remove_first();
-        let any = nearest.is_some();
-        if let Some(session) = nearest {
-            session.drop_endp(&self.endp_cache.farewell);
-        }
-        any
+    /// Closes the session that expires next, at its time or to evict it. Returns
+    /// false if there is none. The original's `scache_multi_expire_endp()`.
+    pub fn expire_endp(&mut self) -> bool {
+        let Some(session) = self.endp_cache.remove_first() else {
+            return false;
+        };
+        session.drop_endp(&self.endp_cache.farewell);
+        true
     }
 
-    /// Closes all sessions.
+    /// Closes all sessions, without logging. The original's `scache_multi_free()`;
+    /// bindings have nothing to close.
     pub fn close_all(&mut self) {
         while let Some(session) = self.endp_cache.remove_first() {
             session.close(&self.endp_cache.farewell);
         }
     }
 
-    /// Number of sessions that lookups have found dead since the last call.
+    /// Returns the number of dead sessions that lookups have closed since the last
+    /// call.
     pub fn take_dead_count(&mut self) -> u64 {
         std::mem::take(&mut self.endp_cache.dead_count)
     }
@@ -290,8 +288,8 @@ impl ScacheMulti {
         Id { deadline, serial }
     }
 
-    /// Removes the binding that is nearest to its end. The original's
-    /// `scache_multi_expire_dest()`.
+    /// Removes the binding that expires next.
+    /// The original's `scache_multi_expire_dest()`.
     fn expire_dest(&mut self) {
         let Some((id, dest_label)) = self.dest_timers.pop_first() else {
             return;
@@ -309,23 +307,22 @@ impl ScacheMulti {
 }
 
 impl EndpCache {
-    /// Puts a session behind those of the same endpoint that are older, and
-    /// enforces the limit. A new session is the youngest; one that is given back
-    /// may not be.
+    /// Inserts a session after the older ones of its endpoint, and enforces the
+    /// limit. A session that is given back may not be the youngest.
     fn insert(&mut self, mut session: Session) {
         let id = session.id;
         let entry = self.labels.entry(Rc::clone(&session.endp_label));
-        // One copy of the label for all.
+        // All sessions of an endpoint share one copy of the label.
         session.endp_label = Rc::clone(entry.key());
-        // Most endpoints have one session, and std's first step is four.
+        // Most endpoints have one session; the default capacity is four.
         let ids = entry.or_insert_with(|| VecDeque::with_capacity(1));
         let place = ids.partition_point(|other| other.serial < id.serial);
         ids.insert(place, id);
         self.sessions.insert(id, session);
 
         if self.endpoint_limit > 0 && ids.len() > self.endpoint_limit {
-            let nearest = ids.iter().min().copied();
-            if let Some(session) = nearest.and_then(|id| self.remove(id)) {
+            let next = ids.iter().min().copied();
+            if let Some(session) = next.and_then(|id| self.remove(id)) {
                 session.drop_endp(&self.farewell);
             }
         }
@@ -343,16 +340,16 @@ impl EndpCache {
         Some(session)
     }
 
-    /// Removes the session that is nearest to its end.
+    /// Removes the session that expires next.
     fn remove_first(&mut self) -> Option<Session> {
         let (&id, _) = self.sessions.first_key_value()?;
         self.remove(id)
     }
 
-    /// Takes out the first session of an endpoint that is neither over nor
-    /// dead. Closes those before it, up to `most`, which is counted down.
-    fn find_endp(&mut self, endp_label: &[u8], now: Instant, most: &mut usize) -> Option<Session> {
-        while *most > 0 {
+    /// Removes and returns the oldest session of an endpoint that is neither expired
+    /// nor dead. Closes those before it, up to `limit`, which it decrements.
+    fn find_endp(&mut self, endp_label: &[u8], now: Instant, limit: &mut usize) -> Option<Session> {
+        while *limit > 0 {
             let Some(session) = self.remove_oldest(endp_label) else {
                 log_no_endpoint(endp_label);
                 return None;
@@ -368,7 +365,7 @@ impl EndpCache {
                 log_drop_endp(&session.endp_prop, -1);
                 return Some(session);
             }
-            *most -= 1;
+            *limit -= 1;
         }
         match self.has_session(endp_label, now) {
             true => log_gave_up(endp_label),
@@ -386,7 +383,7 @@ impl EndpCache {
         self.sessions.remove(&id)
     }
 
-    /// Whether an endpoint has a session that is not over.
+    /// Returns true if an endpoint has a session that has not expired.
     fn has_session(&self, endp_label: &[u8], now: Instant) -> bool {
         self.labels
             .get(endp_label)
@@ -399,13 +396,13 @@ impl EndpCache {
 }
 
 impl Session {
-    /// The property that it was saved with.
+    /// The property of the endpoint.
     pub fn prop(&self) -> &[u8] {
         &self.endp_prop
     }
 
-    /// Whether the other side has hung up, or has sent something: a server that
-    /// nobody has asked anything says nothing but goodbye.
+    /// Returns true if the peer has closed the connection, or has sent something: a
+    /// server without a command sends only its reason for closing.
     fn is_dead(&self) -> bool {
         !is_silent(self.fd.as_fd())
     }
@@ -417,7 +414,7 @@ impl Session {
         self.close(farewell);
     }
 
-    /// The same without logging.
+    /// Sends a farewell and closes the session, without logging.
     fn close(self, farewell: &[u8]) {
         if !farewell.is_empty() {
             send_at_once(self.fd.as_fd(), farewell);
@@ -441,7 +438,7 @@ impl AsFd for Session {
 }
 
 impl Binding {
-    /// The original's `scache_multi_drop_dest()`.
+    /// Logs that a binding is removed. The original's `scache_multi_drop_dest()`.
     fn drop_dest(self) {
         if msg_verbose() > 0 {
             let (prop, label) = (printable(&self.dest_prop), printable(&self.endp_label));
@@ -454,8 +451,8 @@ fn first_deadline<T>(timers: &BTreeMap<Id, T>) -> Option<Instant> {
     timers.first_key_value().map(|(id, _)| id.deadline)
 }
 
-/// Logs that a session ends, or with -1 as its descriptor that it has left the
-/// cache open, as the original does.
+/// Logs that a session is closed, or with descriptor -1 that it left the cache, as the
+/// original does.
 fn log_drop_endp(endp_prop: &[u8], fd: i32) {
     if msg_verbose() > 0 {
         let prop = printable(endp_prop);
@@ -470,10 +467,10 @@ fn log_no_endpoint(endp_label: &[u8]) {
     }
 }
 
-/// The next lookup goes on with the sessions that are left.
+/// Logs that a lookup has reached its limit. The next one continues.
 fn log_gave_up(endp_label: &[u8]) {
     if msg_verbose() > 0 {
         let label = printable(endp_label);
-        msg_info!("scache_multi_find_endp: gave up after {CLOSE_MOST}: endp_label={label}");
+        msg_info!("scache_multi_find_endp: gave up after {MAX_CLOSE}: endp_label={label}");
     }
 }

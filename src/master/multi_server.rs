@@ -79,7 +79,7 @@ fn run<S: MultiService>(
     conf.update(b"process_name", process_name.as_bytes());
     conf.load()?;
     let options = Options::parse(options, &mut conf, &environment)?;
-    if conf.mail_version().knows_its_process_name() {
+    if conf.mail_version().sets_process_name_last() {
         conf.update(b"process_name", process_name.as_bytes());
     }
     let service_name = options

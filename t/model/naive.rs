@@ -189,7 +189,7 @@ impl Naive {
     }
 
     /// Ends the session that would end next; false when there is none.
-    pub fn drop_nearest_session(&mut self) -> bool {
+    pub fn expire_endp(&mut self) -> bool {
         let all = self.sessions.values().flatten();
         let nearest = all.map(|s| (s.deadline, s.age, &s.endp)).min();
         let nearest = nearest.map(|(_, age, endp)| (age, endp.clone()));
@@ -200,7 +200,7 @@ impl Naive {
 
     /// Ends all sessions.
     pub fn close_all(&mut self) {
-        while self.drop_nearest_session() {}
+        while self.expire_endp() {}
     }
 
     fn end(&mut self, endp: &str, age: u64, told: bool) {

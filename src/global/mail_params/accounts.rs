@@ -1,9 +1,9 @@
-//! The accounts that the mail system is made of: mail_owner, default_privs and
-//! setgid_group.
+//! `accounts`: checks mail_owner, default_privs and setgid_group. A part of the
+//! original's `mail_params`.
 //!
-//! What runs for one of them must not be able to touch what belongs to another
-//! or to root. The original checks this in every daemon, and so does this one:
-//! a process may become mail_owner only when that is somebody of its own.
+//! The three accounts must not share a user or group ID with each other, mail_owner
+//! and setgid_group not with any other account, and none may be root's. Functions
+//! fail with the text of a fatal message.
 
 use std::io;
 
@@ -15,26 +15,23 @@ use crate::util::strerror::strerror;
 use crate::util::sys_gr::{getgrgid, getgrnam, Group};
 use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
 
-/// Looks up the three accounts by their names and checks them. Returns
-/// mail_owner; an error is the text of a fatal message.
+/// Looks up the three accounts by name, and checks them. Returns mail_owner.
 pub fn check_accounts(
     conf: &MailConf,
     default_privs: &[u8],
     mail_owner: &[u8],
     setgid_group: &[u8],
 ) -> Result<Passwd, String> {
-    let privs = user(conf, "default_privs", default_privs)?;
-    let owner = user(conf, "mail_owner", mail_owner)?;
-    alone_with_user_id(conf, &owner)?;
-    let group = group(conf, setgid_group)?;
-    alone_with_group_id(conf, &group)?;
-    different(&privs, &owner, &group)
+    let privs = check_default_privs(conf, default_privs)?;
+    let owner = check_mail_owner(conf, mail_owner)?;
+    let group = check_sgid_group(conf, setgid_group)?;
+    check_overlap(&privs, &owner, &group)
         .map_err(|problem| format!("file {}: {problem}", conf.path()))?;
     Ok(owner)
 }
 
-/// A user without privileges.
-fn user(conf: &MailConf, parameter: &str, name: &[u8]) -> Result<Passwd, String> {
+/// Looks up a user without privileges.
+fn unprivileged_user(conf: &MailConf, parameter: &str, name: &[u8]) -> Result<Passwd, String> {
     let bad = |problem: String| bad_value(conf, parameter, &problem);
     let text = printable(name);
     let user = getpwnam(name)
@@ -49,8 +46,14 @@ fn user(conf: &MailConf, parameter: &str, name: &[u8]) -> Result<Passwd, String>
     Ok(user)
 }
 
-/// A group without privileges: setgid_group.
-fn group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
+/// The original's `check_default_privs()`.
+fn check_default_privs(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
+    unprivileged_user(conf, "default_privs", name)
+}
+
+/// Checks a group without privileges, and with a group ID of its own.
+/// The original's `check_sgid_group()`.
+fn check_sgid_group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
     let bad = |problem: String| bad_value(conf, "setgid_group", &problem);
     let text = printable(name);
     let group = getgrnam(name)
@@ -59,32 +62,28 @@ fn group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
     if group.gid == 0 {
         return Err(bad(format!("group {text} has privileged group ID")));
     }
-    Ok(group)
-}
-
-fn alone_with_user_id(conf: &MailConf, owner: &Passwd) -> Result<(), String> {
-    let bad = |problem: String| bad_value(conf, "mail_owner", &problem);
-    let name = owner.name.as_bytes();
-    match getpwuid(owner.uid).map_err(|error| bad(cannot_look_up("user", name, &error)))? {
-        Some(other) if other.name != owner.name => {
-            let other = other.name.as_bytes();
-            let version = conf.mail_version();
-            Err(bad(same_number(version, "user", name, owner.uid, other)))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn alone_with_group_id(conf: &MailConf, group: &Group) -> Result<(), String> {
-    let bad = |problem: String| bad_value(conf, "setgid_group", &problem);
-    let name = group.name.as_bytes();
     match getgrgid(group.gid).map_err(|error| bad(cannot_look_up("group", name, &error)))? {
         Some(other) if other.name != group.name => {
             let other = other.name.as_bytes();
             let version = conf.mail_version();
-            Err(bad(same_number(version, "group", name, group.gid, other)))
+            Err(bad(same_id(version, "group", name, group.gid, other)))
         }
-        _ => Ok(()),
+        _ => Ok(group),
+    }
+}
+
+/// Checks a user without privileges, and with a user ID of its own.
+/// The original's `check_mail_owner()`.
+fn check_mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
+    let owner = unprivileged_user(conf, "mail_owner", name)?;
+    let bad = |problem: String| bad_value(conf, "mail_owner", &problem);
+    match getpwuid(owner.uid).map_err(|error| bad(cannot_look_up("user", name, &error)))? {
+        Some(other) if other.name != owner.name => {
+            let other = other.name.as_bytes();
+            let version = conf.mail_version();
+            Err(bad(same_id(version, "user", name, owner.uid, other)))
+        }
+        _ => Ok(owner),
     }
 }
 
@@ -93,17 +92,18 @@ fn cannot_look_up(kind: &str, name: &[u8], error: &io::Error) -> String {
     format!("cannot look up {kind} {text}: {}", strerror(error))
 }
 
-/// What is said of two names with one number.
-fn same_number(version: MailVersion, kind: &str, name: &[u8], number: u32, other: &[u8]) -> String {
+/// The message about two names with one ID.
+fn same_id(version: MailVersion, kind: &str, name: &[u8], id: u32, other: &[u8]) -> String {
     let (name, other) = (printable(name), printable(other));
-    match version.names_numbers_of_accounts() {
-        true => format!("{kind} {name} has the same {kind} ID {number} as {kind} {other}"),
+    match version.logs_ids_of_accounts() {
+        true => format!("{kind} {name} has the same {kind} ID {id} as {kind} {other}"),
         false => format!("{kind} {name} has same {kind} ID as {other}"),
     }
 }
 
-/// Whether no two of the three are the same or share a group.
-fn different(privs: &Passwd, owner: &Passwd, group: &Group) -> Result<(), String> {
+/// Fails if two of the three share a name or an ID.
+/// The original's `check_overlap()`.
+fn check_overlap(privs: &Passwd, owner: &Passwd, group: &Group) -> Result<(), String> {
     let privs_name = printable(privs.name.as_bytes());
     let owner_name = printable(owner.name.as_bytes());
     let group_name = printable(group.name.as_bytes());

@@ -1,4 +1,4 @@
-//! The parameters of every mail program, each looked up where it stands.
+//! Tests of the parameters.
 
 use std::path::Path;
 
@@ -7,8 +7,7 @@ use crate::global::mail_version::MailVersion;
 use crate::util::get_hostname::get_hostname;
 use crate::util::sys_pw::getpwnam;
 
-/// The first user that could own a mail system: this machine may have no
-/// postfix.
+/// A user that can be mail_owner: this system may have no user postfix.
 fn somebody() -> String {
     ["postfix", "mail", "daemon", "nobody"]
         .into_iter()
@@ -21,12 +20,12 @@ fn somebody() -> String {
         .to_string()
 }
 
-/// Whatever this machine is called.
+/// Parameters with a `myhostname`, as that of this host may not be valid.
 fn conf(values: &[&str]) -> MailConf {
-    nameless_conf(&[&["myhostname=mail.example.com"], values].concat())
+    conf_without_hostname(&[&["myhostname=mail.example.com"], values].concat())
 }
 
-fn nameless_conf(values: &[&str]) -> MailConf {
+fn conf_without_hostname(values: &[&str]) -> MailConf {
     let mut conf = MailConf::new(Path::new("/conf"), MailVersion::BUILT_IN);
     conf.update(b"mail_owner", somebody().as_bytes());
     conf.update(b"setgid_group", b"bin");
@@ -56,7 +55,6 @@ fn nothing_needs_to_be_set() {
     assert_eq!(params.ipc_timeout, Duration::from_secs(3600));
     assert_eq!(params.daemon_timeout, Duration::from_secs(18000));
     assert_eq!(params.mail_owner.name.to_str(), Ok(&somebody()[..]));
-    assert!(!params.smtputf8_enable);
     assert_eq!(
         scache_params_init(&mut conf).unwrap(),
         ScacheParams {
@@ -74,9 +72,12 @@ fn the_log_is_named_after_the_instance() {
 }
 
 #[test]
-fn utf8_is_for_those_whose_level_is_new_enough() {
-    assert!(params(&["compatibility_level=1"]).smtputf8_enable);
-    assert!(!params(&["compatibility_level=0.9"]).smtputf8_enable);
+fn utf8_is_enabled_from_compatibility_level_1() {
+    for (level, enabled) in [("0.9", b"no".as_slice()), ("1", b"yes")] {
+        let mut conf = conf(&[&format!("compatibility_level={level}")]);
+        mail_params_init(&mut conf).unwrap();
+        assert_eq!(conf.lookup(b"smtputf8_enable"), Some(enabled), "{level}");
+    }
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn host_and_domain_have_their_defaults_from_each_other() {
         }
         name
     };
-    let params = mail_params_init(&mut nameless_conf(&["mydomain=x.y"]));
+    let params = mail_params_init(&mut conf_without_hostname(&["mydomain=x.y"]));
     let myhostname = params.map(|params| params.myhostname);
     assert_eq!(myhostname, get_hostname().map(with_domain));
 }

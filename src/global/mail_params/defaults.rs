@@ -1,45 +1,43 @@
-//! The parameters of other programs, and their defaults.
+//! `defaults`: the defaults of parameters that this program does not use.
 //!
-//! Every Postfix daemon looks up far more parameters at start-up than it uses,
-//! and `$name` in a value finds the defaults of all that were looked up before:
-//! `connection_cache_ttl_limit = $ipc_idle` is right in every program. Here
-//! they are, as data. What is looked up is not checked: what `ipc_idle` itself
-//! says is other programs' business.
+//! A Postfix daemon looks up more parameters at start-up than it uses, and `$name`
+//! in a value finds the default of each that was looked up before:
+//! `connection_cache_ttl_limit = $ipc_idle` is valid in every program. This is the
+//! table of such defaults. The values of these parameters are not checked.
 //!
-//! Not here are parameters whose default is empty (a name that nobody knows is
-//! as good), and `mynetworks`, whose default comes from the interfaces of the
-//! host. The values are those of Debian's Postfix 3.5, 3.7, 3.10 and 3.11;
-//! what another distribution would put for `default_database_type`,
-//! `default_cache_db_type`, `alias_database` or `inet_protocols` is not
-//! compiled in.
+//! Parameters with an empty default are left out, as an unknown name is empty, too;
+//! so is `mynetworks`, whose default depends on the interfaces of the host. The
+//! defaults are those of Debian's Postfix 3.5, 3.7, 3.10 and 3.11, also where other
+//! distributions differ: `default_database_type`, `default_cache_db_type`,
+//! `alias_database`, `inet_protocols`.
 
 use super::super::mail_version::MailVersion;
 
-/// A parameter of other programs.
+/// The default of a parameter.
 #[derive(Clone, Copy, Debug)]
-pub struct Other {
-    /// Its name.
+pub struct ParamDefault {
+    /// The name of the parameter.
     pub name: &'static str,
-    /// Its default, not expanded.
+    /// The default, not expanded.
     pub default: &'static str,
     since: MailVersion,
     before: MailVersion,
 }
 
-/// The defaults that become known before a parameter of ours is looked up, in
-/// this version of Postfix.
-pub fn others_before(name: &str, version: MailVersion) -> impl Iterator<Item = Other> + '_ {
-    OTHERS
+/// The defaults of the parameters that this version of Postfix looks up just before
+/// parameter `name`.
+pub fn preceding(name: &str, version: MailVersion) -> impl Iterator<Item = ParamDefault> + '_ {
+    PRECEDING
         .iter()
-        .filter(move |(ours, _)| *ours == name)
-        .flat_map(|(_, others)| *others)
-        .filter(move |other| other.since <= version && version < other.before)
+        .filter(move |(next, _)| *next == name)
+        .flat_map(|(_, defaults)| *defaults)
+        .filter(move |default| default.since <= version && version < default.before)
         .copied()
 }
 
-/// Parameters of ours, in the order in which they are looked up, and what
-/// stands before each.
-const OTHERS: &[(&str, &[Other])] = &[
+/// Parameters that this program uses, in the order in which they are looked up, each
+/// with the defaults of those before it.
+const PRECEDING: &[(&str, &[ParamDefault])] = &[
     (
         "maillog_file_prefixes",
         &[
@@ -191,8 +189,8 @@ const OTHERS: &[(&str, &[Other])] = &[
     ),
 ];
 
-const fn always(name: &'static str, default: &'static str) -> Other {
-    Other {
+const fn always(name: &'static str, default: &'static str) -> ParamDefault {
+    ParamDefault {
         name,
         default,
         since: MailVersion::new(0, 0),
@@ -200,15 +198,15 @@ const fn always(name: &'static str, default: &'static str) -> Other {
     }
 }
 
-const fn since(major: u32, minor: u32, name: &'static str, default: &'static str) -> Other {
-    Other {
+const fn since(major: u32, minor: u32, name: &'static str, default: &'static str) -> ParamDefault {
+    ParamDefault {
         since: MailVersion::new(major, minor),
         ..always(name, default)
     }
 }
 
-const fn before(major: u32, minor: u32, name: &'static str, default: &'static str) -> Other {
-    Other {
+const fn before(major: u32, minor: u32, name: &'static str, default: &'static str) -> ParamDefault {
+    ParamDefault {
         before: MailVersion::new(major, minor),
         ..always(name, default)
     }
