@@ -1,8 +1,8 @@
-//! The shared connection cache of Postfix, scache(8).
+//! scache(8), the shared connection cache of Postfix.
 //!
-//! Four layers, each knowing only those below it: [`scache`] is the service,
-//! [`master`] what every child of master(8) does, [`global`] what every mail
-//! program knows, [`util`] what knows nothing of mail.
+//! Four layers, each using only those below it: [`scache`] is the service,
+//! [`master`] has the code of all children of master(8), [`global`] that of all mail
+//! programs, and [`util`] code that is not about mail.
 
 pub mod global;
 pub mod master;

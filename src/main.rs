@@ -1,7 +1,7 @@
 //! scache(8), the shared connection cache of Postfix. Start here.
 //!
-//! `multi_server` does what every child of master(8) does at start-up and then
-//! runs the service of `scache` until master(8) or idleness ends it.
+//! `multi_server` initializes the process, as for all children of master(8), and
+//! runs the service of `scache` until the process ends.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,12 +16,14 @@ use scache::util::mymalloc::Mymalloc;
 #[global_allocator]
 static ALLOCATOR: Mymalloc = Mymalloc;
 
+/// The original's `main()`.
 fn main() {
-    // Nobody reads it, so it has to be kept.
+    // Nothing uses it: without this it is not in the program.
     black_box(&MAIL_VERSION_STAMP);
     multi_server_main(init)
 }
 
+/// Makes the service. The original's `post_jail_init()`, here before chroot(2).
 fn init(conf: &mut MailConf) -> Result<Scache, String> {
     let scache_params = scache_params_init(conf)?;
     Ok(Scache::new(

@@ -1,5 +1,5 @@
-//! The statistics of the service: how it was used since the last time they
-//! were logged.
+//! `scache_stats`: the statistics of the service. A part of the original's
+//! `scache.c`. Nothing fails.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use crate::global::scache_multi::ScacheSize;
 use crate::util::local_time::LocalTime;
 use crate::{msg_info, msg_warn};
 
-/// What is counted in one interval.
+/// The counters of one interval.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     start: SystemTime,
@@ -15,17 +15,17 @@ pub(crate) struct Statistics {
     pub(crate) endp_miss: u64,
     pub(crate) dest_hits: u64,
     pub(crate) dest_miss: u64,
-    /// Sessions closed before their time, to make room.
+    /// Number of sessions that were evicted to free a descriptor.
     pub(crate) evictions: u64,
-    /// Sessions ended by the other side while they were cached.
+    /// Number of sessions whose peer closed them, or sent something, in the cache.
     pub(crate) dead: u64,
-    /// The longest time to live that was asked for and not granted.
+    /// The longest requested time to live that exceeded the limit.
     longest_ttl: Option<Duration>,
-    most: ScacheSize,
+    max_size: ScacheSize,
 }
 
 impl Statistics {
-    /// An interval starts now.
+    /// Starts an interval.
     pub(crate) fn new() -> Statistics {
         Statistics {
             start: SystemTime::now(),
@@ -36,30 +36,29 @@ impl Statistics {
             evictions: 0,
             dead: 0,
             longest_ttl: None,
-            most: ScacheSize::default(),
+            max_size: ScacheSize::default(),
         }
     }
 
-    /// A session was saved, and now so much is cached.
+    /// Updates the maximum sizes after a session was saved.
     pub(crate) fn note_endp(&mut self, size: ScacheSize) {
-        self.most.endp_count = self.most.endp_count.max(size.endp_count);
-        self.most.sess_count = self.most.sess_count.max(size.sess_count);
+        self.max_size.endp_count = self.max_size.endp_count.max(size.endp_count);
+        self.max_size.sess_count = self.max_size.sess_count.max(size.sess_count);
     }
 
-    /// A destination was bound, and now so much is cached.
+    /// Updates the maximum sizes after a destination was bound.
     pub(crate) fn note_dest(&mut self, size: ScacheSize) {
-        self.most.dest_count = self.most.dest_count.max(size.dest_count);
-        self.most.endp_count = self.most.endp_count.max(size.endp_count);
+        self.max_size.dest_count = self.max_size.dest_count.max(size.dest_count);
+        self.max_size.endp_count = self.max_size.endp_count.max(size.endp_count);
     }
 
-    /// A client asked for more time to live than it got.
-    pub(crate) fn note_long_ttl(&mut self, asked: Duration) {
-        self.longest_ttl = self.longest_ttl.max(Some(asked));
+    /// Records a requested time to live that exceeds the limit.
+    pub(crate) fn note_long_ttl(&mut self, requested: Duration) {
+        self.longest_ttl = self.longest_ttl.max(Some(requested));
     }
 
-    /// Logs what there is to say about the interval: the original's
-    /// `scache_status_dump()`, and then why the cache was of less use than it
-    /// could be. `ttl_limit` is what time to live is granted.
+    /// Logs the lines of the original, unless they are all zero, and lines about
+    /// evictions, times to live above `ttl_limit` and dead sessions, if any.
     pub(crate) fn log(&self, ttl_limit: Duration) {
         if self.evictions > 0 {
             let count = self.evictions;
@@ -73,7 +72,7 @@ impl Statistics {
             dest_count,
             endp_count,
             sess_count,
-        } = self.most;
+        } = self.max_size;
         let any_lookup = lookups.iter().any(|(_, hits, miss)| hits + miss > 0);
         let any_size = dest_count + endp_count + sess_count > 0;
         if any_lookup || any_size {
@@ -82,9 +81,9 @@ impl Statistics {
                 LocalTime::at(self.start).ctime()
             );
         }
-        for (what, hits, miss) in lookups {
+        for (kind, hits, miss) in lookups {
             if let Some(success) = (hits * 100).checked_div(hits + miss) {
-                msg_info!("statistics: {what} lookup hits={hits} miss={miss} success={success}%");
+                msg_info!("statistics: {kind} lookup hits={hits} miss={miss} success={success}%");
             }
         }
         if any_size {
@@ -93,9 +92,11 @@ impl Statistics {
                  connection={sess_count}"
             );
         }
-        if let Some(asked) = self.longest_ttl {
-            let (asked, limit) = (asked.as_secs(), ttl_limit.as_secs());
-            msg_info!("time to live: {asked}s asked for, connection_cache_ttl_limit is {limit}s");
+        if let Some(requested) = self.longest_ttl {
+            let (requested, limit) = (requested.as_secs(), ttl_limit.as_secs());
+            msg_info!(
+                "time to live: {requested}s asked for, connection_cache_ttl_limit is {limit}s"
+            );
         }
         if self.dead > 0 {
             let count = self.dead;

@@ -1,4 +1,4 @@
-//! `mail_version`: the version of Postfix whose behavior this daemon has.
+//! `mail_version`: the version of Postfix whose behaviour this daemon has.
 //!
 //! One build can serve another version of Postfix. Each difference between
 //! versions is a function of [`MailVersion`].

@@ -1,4 +1,5 @@
-//! `master_proto`: what master(8) hands to its children, and what they tell it.
+//! `master_proto`: descriptors from master(8), and reports to it. The original's
+//! `master_proto`.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -21,24 +22,24 @@ pub const MASTER_STATUS_FD: RawFd = 5;
 /// The first listening socket. The original's `MASTER_LISTEN_FD`.
 pub const MASTER_LISTEN_FD: RawFd = 6;
 
-/// The descriptors that master(8) has left open for this process.
+/// The descriptors that this process inherits from master(8).
 ///
-/// A file that this process opens gets the lowest free number, which may be
-/// that of a descriptor that is missing. So they are looked at before anything
-/// is opened, and only those that were there then are used.
+/// A file that this process opens gets the lowest free number, which may be that of
+/// a missing descriptor. So the descriptors are checked before anything is opened,
+/// and only those that were open then are used.
 #[derive(Debug)]
 pub struct MasterFds {
-    /// Why there is no status pipe, if so.
+    /// The reason if the status pipe is missing.
     status: Result<(), String>,
-    /// The number of listening sockets, from `MASTER_LISTEN_FD` on.
+    /// Number of listening sockets, from `MASTER_LISTEN_FD` on.
     sockets: usize,
-    /// Why the descriptor after those is none.
+    /// The reason why the next descriptor is not a listening socket.
     end: String,
 }
 
 impl MasterFds {
-    /// Looks at them; to be called before this process opens anything.
-    pub fn look() -> MasterFds {
+    /// Checks the descriptors; to be called before this process opens anything.
+    pub fn check() -> MasterFds {
         let mut sockets = 0;
         let end = loop {
             match is_listening(socket_fd(sockets)) {
@@ -53,8 +54,8 @@ impl MasterFds {
         }
     }
 
-    /// The status pipe and this number of sockets, now close-on-exec. Fails
-    /// with the text of a fatal message.
+    /// Returns the status pipe and this number of sockets, close-on-exec. Fails with
+    /// the text of a fatal message.
     pub fn take(self, sockets: usize) -> Result<(OwnedFd, Vec<UnixListener>), String> {
         self.status
             .map_err(|reason| missing(MASTER_STATUS_FD, &reason))?;
@@ -62,7 +63,7 @@ impl MasterFds {
             return Err(missing(socket_fd(self.sockets), &self.end));
         }
         for fd in [MASTER_FLOW_READ, MASTER_FLOW_WRITE] {
-            // Not used here, and no harm done when it is not there.
+            // Not used by this program, so it may be missing.
             let _ = close_on_exec(fd);
         }
         let sockets = (0..sockets).map(|index| adopt(socket_fd(index)).map(UnixListener::from));
@@ -78,17 +79,18 @@ fn missing(fd: RawFd, reason: &str) -> String {
     format!("descriptor {fd} from master: {reason}")
 }
 
-/// Owns a descriptor that [`MasterFds::look`] has found, once.
+/// Takes ownership of a descriptor that [`MasterFds::check`] has found. To be called
+/// once for each.
 fn adopt(fd: RawFd) -> Result<OwnedFd, String> {
     close_on_exec(fd).map_err(|err| missing(fd, &strerror(&err)))?;
-    // SAFETY: it was open before this process opened anything, so it is
-    // nothing else's here; and `take` adopts each number once.
+    // SAFETY: it was open before this process opened anything, so it has no other
+    // owner; and `take`, which consumes the record, adopts each number once.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Fails with the reason if a descriptor is not open.
 fn is_open(fd: RawFd) -> Result<(), String> {
-    // SAFETY: F_GETFD only reads a flag, of a descriptor that may be closed.
+    // SAFETY: F_GETFD takes a plain number; a closed descriptor is an error.
     match unsafe { libc::fcntl(fd, libc::F_GETFD) } {
         ..=-1 => Err(strerror(&io::Error::last_os_error())),
         _ => Ok(()),
@@ -99,8 +101,7 @@ fn is_open(fd: RawFd) -> Result<(), String> {
 fn is_listening(fd: RawFd) -> Result<(), String> {
     let mut listens: libc::c_int = 0;
     let mut size = size_of_val(&listens) as libc::socklen_t;
-    // SAFETY: `listens` and `size` are there to be written, and `size` says how
-    // long `listens` is.
+    // SAFETY: `size` is the size of `listens`, and both outlive the call.
     let result = unsafe {
         let listens = (&raw mut listens).cast();
         libc::getsockopt(
@@ -117,18 +118,18 @@ fn is_listening(fd: RawFd) -> Result<(), String> {
     }
     let err = io::Error::last_os_error();
     match err.raw_os_error() {
-        // It is a socket, of a system that does not tell (macOS).
+        // A socket; macOS cannot tell whether it listens.
         Some(libc::ENOPROTOOPT) => Ok(()),
         _ => Err(strerror(&err)),
     }
 }
 
-/// What a child is doing.
+/// The status of a child process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MasterStatus {
     /// Serving a client. The original's `MASTER_STAT_TAKEN`.
     Taken = 0,
-    /// Waiting for one. The original's `MASTER_STAT_AVAIL`.
+    /// Waiting for a client. The original's `MASTER_STAT_AVAIL`.
     Available = 1,
 }
 
@@ -137,8 +138,8 @@ pub enum MasterStatus {
 pub struct MasterPipe {
     pipe: File,
     generation: u32,
-    /// What master(8) was told last.
-    told: Cell<Option<MasterStatus>>,
+    /// The last status that was reported.
+    reported: Cell<Option<MasterStatus>>,
     is_gone: Cell<bool>,
 }
 
@@ -148,32 +149,32 @@ impl MasterPipe {
         MasterPipe {
             pipe: File::from(pipe),
             generation,
-            told: Cell::new(None),
+            reported: Cell::new(None),
             is_gone: Cell::new(false),
         }
     }
 
-    /// Tells master(8) what this process is doing: pid, generation and status
-    /// as three native words. After the first pair master has seen that the
-    /// process was of use, and with a process limit of 1 nothing else depends
-    /// on it, so the rest is only logged. The original's `master_notify()`; that
-    /// it failed shows in [`MasterPipe::is_gone`].
+    /// Reports the status of this process to master(8): pid, generation and status as
+    /// three native words. Only the first pair is sent, which shows that the process
+    /// was of use; with a process limit of 1 nothing else depends on the status. The
+    /// rest is only logged. If it fails, [`MasterPipe::is_gone`] is true.
+    /// The original's `master_notify()`, which sends all.
     pub fn master_notify(&self, status: MasterStatus) {
         if msg_verbose() > 0 {
             msg_info!("master_notify: status {}", status as u32);
         }
-        match (self.told.get(), status) {
+        match (self.reported.get(), status) {
             (None, MasterStatus::Taken) => {}
             (Some(MasterStatus::Taken), MasterStatus::Available) => {}
             _ => return,
         }
-        self.told.set(Some(status));
+        self.reported.set(Some(status));
         let words = [std::process::id(), self.generation, status as u32];
-        let told = (&self.pipe).write_all(words.map(u32::to_ne_bytes).as_flattened());
-        self.is_gone.set(told.is_err());
+        let result = (&self.pipe).write_all(words.map(u32::to_ne_bytes).as_flattened());
+        self.is_gone.set(result.is_err());
     }
 
-    /// Whether master(8) was found to be gone.
+    /// Returns true if a report has failed: master(8) has gone.
     pub fn is_gone(&self) -> bool {
         self.is_gone.get()
     }

@@ -1,4 +1,4 @@
-//! What every child of master(8) does.
+//! `master`: code of all children of master(8).
 
 pub mod event_loop;
 pub mod master_proto;

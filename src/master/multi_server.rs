@@ -1,9 +1,8 @@
-//! `multi_server`: what a server with many clients in one process does from
-//! exec to exit, in the order of the original's start-up list.
+//! `multi_server`: the skeleton of a server with many clients in one process. The
+//! first part of the original's `multi_server.c`: initialization, in its order.
 //!
-//! Whatever makes it impossible to start is fatal: one line that says what is
-//! wrong and where, a second's pause so that master(8) does not spin, and exit
-//! status 1.
+//! A failure is fatal: one line with the problem, a pause of a second, so that
+//! master(8) does not start the next process at once, and exit status 1.
 
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
@@ -36,22 +35,21 @@ use crate::util::wait::{run as run_task, Task, Wait};
 use crate::util::watchdog::{watchdog_output, Watchdog};
 use crate::{msg_fatal, msg_info, msg_panic, msg_warn};
 
-/// What a stream without a name is called in messages.
+/// The name of stdin in messages.
 const UNKNOWN_STREAM: &str = "unknown_stream";
 
-/// Fewer open files than this are worth a warning.
+/// A lower limit on open files is logged as a warning.
 const FEW_OPEN_FILES: usize = 256;
 
-/// A shorter daemon_timeout, in seconds, leaves the watchdog no time between
-/// two looks at it.
+/// Minimum daemon_timeout, in seconds: three alarms of the watchdog.
 const MIN_DAEMON_TIMEOUT: u64 = 3;
 
-/// Runs a service from exec to exit. `init` looks up what the service itself
-/// wants to know, and makes it. The original's `multi_server_main()`.
+/// Runs a service from exec to exit. `init` makes it, with its parameters.
+/// The original's `multi_server_main()`.
 pub fn multi_server_main<S: MultiService>(
     init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> ! {
-    // A panic is for the log, too.
+    // A panic is logged.
     panic::set_hook(Box::new(|info| msg_panic!("{info}")));
     if let Err(text) = run(init) {
         msg_fatal!("{text}");
@@ -62,9 +60,10 @@ pub fn multi_server_main<S: MultiService>(
 fn run<S: MultiService>(
     init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> Result<(), String> {
-    let master_fds = MasterFds::look();
-    // Rust has SIGPIPE ignored at start-up; SIGXFSZ is left.
-    ignore_file_size_signal();
+    let master_fds = MasterFds::check();
+    // The Rust runtime already ignores SIGPIPE.
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let mut args = env::args_os();
     let environment = Environment::read(args.next().as_ref());
     let process_name = &environment.process_name;
@@ -106,7 +105,7 @@ fn run<S: MultiService>(
         let task = log_task(&params, process_name);
         watchdog_output(log.watchdog_lines(&task, options.to_stderr));
     }
-    enter_jail(&options, &params)?;
+    drop_privileges(&options, &params)?;
     let open_files = open_file_limit()?;
     match options.single {
         true => serve_stdio(service, &params),
@@ -126,7 +125,8 @@ fn config_directory() -> PathBuf {
     env::var_os("MAIL_CONFIG").map_or_else(|| build::CONFIG_DIRECTORY.into(), PathBuf::from)
 }
 
-/// The original's second `maillog_client_init()`; where it logs from then on.
+/// Starts logging as main.cf sets. Returns the destination. The second call of the
+/// original's maillog_client_init().
 fn log_as_configured(
     params: &MailParams,
     environment: &Environment,
@@ -136,7 +136,7 @@ fn log_as_configured(
     let log = if params.maillog_file.is_empty() {
         MailLog::Syslog(params.syslog_facility)
     } else {
-        // A wrong one is for the log that is open.
+        // A bad value is logged to the log that is open.
         environment.log_as(&task, params.syslog_facility, to_stderr);
         params.check_maillog_file()?;
         let hostname = printable(&params.myhostname).to_string();
@@ -154,7 +154,7 @@ fn log_task(params: &MailParams, process_name: &str) -> String {
     mail_task(&printable(&params.syslog_name).to_string(), process_name)
 }
 
-/// Runs debugger_command, and goes on. The original's `debug_process()`.
+/// Runs debugger_command and waits for it. The original's `debug_process()`.
 fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Result<(), String> {
     let command = conf.get_mail_conf_str("debugger_command", b"", 0)?;
     if command.is_empty() {
@@ -170,8 +170,8 @@ fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Res
             None => shell.env_remove(name),
         };
     }
-    // Rust would have SIGPIPE end it, and the original does not.
-    // SAFETY: ignoring a signal is all that is done between fork and exec.
+    // As in the original. std would set the default for SIGPIPE.
+    // SAFETY: signal() is async-signal-safe, and the only call in the closure.
     unsafe {
         shell.pre_exec(|| {
             libc::signal(libc::SIGPIPE, libc::SIG_IGN);
@@ -184,9 +184,8 @@ fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Res
         .map_err(|err| format!("debugger_command: {}", strerror(&err)))
 }
 
-/// The original's part of `multi_server_main()` that goes to queue_directory,
-/// and its `chroot_uid()`.
-fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
+/// Changes to queue_directory, and the root directory and the user as requested.
+fn drop_privileges(options: &Options, params: &MailParams) -> Result<(), String> {
     let queue_directory = OsStr::from_bytes(&params.queue_directory);
     env::set_current_dir(queue_directory).map_err(|err| {
         format!(
@@ -202,10 +201,10 @@ fn enter_jail(options: &Options, params: &MailParams) -> Result<(), String> {
     )
 }
 
-/// Serves one request on stdin, and those that were read with it, for `-S`.
+/// Serves one request on stdin, and those that were read with it: option `-S`.
 fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), String> {
-    // SAFETY: both are open, as Rust opens /dev/null at start-up for those that
-    // are not; and nothing else in this process uses them from here on.
+    // SAFETY: both are open, as the Rust runtime opens /dev/null for those that are
+    // not; and from here on they have no other user in this process.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
     let mut client = S::Client::default();
@@ -218,7 +217,8 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
     Ok(())
 }
 
-/// Waits until what the request waits for has come, or it takes too long.
+/// Waits for the event that the request waits for. Makes the wait fail after
+/// `timeout`.
 fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     let is_ready = match stream.wait() {
         Wait::Yield => Ok(true),
@@ -233,7 +233,7 @@ fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// How many descriptors there can be. Few are worth a warning.
+/// Returns the maximum number of open files, and logs a warning if it is low.
 fn open_file_limit() -> Result<usize, String> {
     let limit = open_limit().map_err(|_| "unable to determine open file limit")?;
     if limit < FEW_OPEN_FILES {
@@ -272,9 +272,4 @@ fn serve_clients<S: MultiService>(
     event_loop
         .event_loop(&watchdog)
         .map_err(|err| format!("event_loop: {}", strerror(&err)))
-}
-
-fn ignore_file_size_signal() {
-    // SAFETY: ignoring a signal installs no handler.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }

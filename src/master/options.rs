@@ -1,4 +1,6 @@
-//! The command line and the environment of a child of master(8).
+//! `options`: the command line and the environment of a child of master(8). A part
+//! of the original's `multi_server_main()`. Functions fail with the text of a fatal
+//! message.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,13 +18,13 @@ use crate::util::printable::printable;
 use crate::util::split_nameval::split_nameval;
 use crate::util::strtol::strtol;
 
-/// The system name in the log before anything says another.
+/// The system name in the log, unless MAIL_LOGTAG or main.cf sets another.
 const EARLY_SYSLOG_NAME: &str = "postfix";
 
-/// The options that have a value, for [`Getopt`].
+/// The options with a value, for [`Getopt`].
 pub const WITH_VALUE: &[u8] = b"imnost";
 
-/// What the environment says, before anything else does.
+/// The environment variables from master(8), and argv\[0\].
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The base name of argv\[0\].
@@ -31,11 +33,11 @@ pub struct Environment {
     pub log_tag: Option<String>,
     /// `MAIL_DEBUG`: as `-D`.
     pub debug: bool,
-    /// `GENERATION`: the process generation, given in octal.
+    /// `GENERATION`: the process generation, in octal.
     pub generation: Option<String>,
 }
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `-c`: queue_directory becomes the root.
@@ -48,7 +50,7 @@ pub struct Options {
     pub limit_one: bool,
     /// `-n`: the name of the service.
     pub service_name: Option<Vec<u8>>,
-    /// `-s`: how many sockets to listen on.
+    /// `-s`: number of listening sockets.
     pub socket_count: Option<usize>,
     /// `-S`: serve stdin and stdout, once.
     pub single: bool,
@@ -58,12 +60,12 @@ pub struct Options {
     pub unprivileged: bool,
     /// `-V`: log to stderr as well.
     pub to_stderr: bool,
-    /// The first argument that belongs to no option.
+    /// The first argument that is not an option.
     pub argument: Option<Vec<u8>>,
 }
 
-/// The version of Postfix that the command line asks for, or the one that is
-/// compiled in. It is needed to read main.cf, before the options take effect.
+/// Returns the version of Postfix from `-o mail_version=...`, otherwise the one that
+/// is compiled in. Reading main.cf depends on it, before the options take effect.
 pub fn mail_version(options: Getopt) -> MailVersion {
     let values = options.filter_map(|(letter, value)| value.filter(|_| letter == b'o'));
     let version = values
@@ -90,14 +92,14 @@ impl Environment {
         }
     }
 
-    /// Logs to what master(8) says, before main.cf has been looked into. The
-    /// original's first `maillog_client_init()`.
+    /// Starts logging as the environment sets, before main.cf is read. The first call
+    /// of the original's maillog_client_init().
     pub fn log(&self) {
         self.log_as(&self.early_task(), libc::LOG_MAIL, false);
     }
 
-    /// The same under another name, and to stderr if wanted. Only postlogd(8)
-    /// goes by the first name until main.cf says where to log.
+    /// Changes the name in the log, and also logs to stderr if requested. postlogd(8)
+    /// gets the early name until main.cf has been read.
     pub fn log_as(&self, task: &str, facility: libc::c_int, to_stderr: bool) {
         let log = MailLog::from_environment(facility);
         let log_task = match log {
@@ -112,8 +114,7 @@ impl Environment {
         mail_task(name, &self.process_name)
     }
 
-    /// The same and to stderr, under the name of this instance of the mail
-    /// system.
+    /// Also logs to stderr, under the name of this instance of the mail system.
     fn log_to_stderr(&self, conf: &MailConf) -> Result<(), String> {
         let name = match &self.log_tag {
             Some(tag) => tag.clone(),
@@ -133,7 +134,7 @@ impl Environment {
         if !digits || text.is_empty() {
             return Err(format!("bad generation: {text}"));
         }
-        // What sscanf("%o") makes of digits that are not all octal.
+        // As sscanf("%o"), which stops at a digit that is not octal.
         let octal = text.bytes().take_while(|digit| *digit < b'8');
         let generation = octal.fold(0u32, |number, digit| number << 3 | u32::from(digit - b'0'));
         if msg_verbose() > 0 {
@@ -144,9 +145,8 @@ impl Environment {
 }
 
 impl Options {
-    /// Goes through the command line; `-o`, `-i` and `-m` go to `conf`, and
-    /// what concerns the log takes effect at once. Fails with the text of a
-    /// fatal message.
+    /// Parses the command line; `-o`, `-i` and `-m` update `conf`, and `-v` and `-V`
+    /// take effect at once.
     pub fn parse(
         mut getopt: Getopt,
         conf: &mut MailConf,
@@ -163,8 +163,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether the service can be run like this. Fails with the text of a
-    /// fatal message.
+    /// Fails if the service cannot be run with these options.
     pub fn check(&self, service_name: &str) -> Result<(), String> {
         if let Some(argument) = &self.argument {
             return Err(format!(
@@ -205,7 +204,7 @@ impl Options {
                 self.to_stderr = true;
                 environment.log_to_stderr(conf)?;
             }
-            // A process limit of 0 says nothing to a service with a limit of 1.
+            // No process limit: `check` finds that `-l` is missing.
             b'z' => {}
             _ => return Err(invalid_option(letter)),
         }
