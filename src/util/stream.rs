@@ -55,8 +55,6 @@ pub struct Stream {
     output: Option<File>,
     path: Rc<str>,
     wait: Cell<Wait>,
-    /// The client was waited for since the last call of [`Stream::yield_now`].
-    has_waited: Cell<bool>,
     /// The current wait fails.
     is_timed_out: Cell<bool>,
     /// No further request is begun.
@@ -98,7 +96,6 @@ impl Stream {
             output: None,
             path,
             wait: Cell::new(Wait::Yield),
-            has_waited: Cell::new(false),
             is_timed_out: Cell::new(false),
             is_last_request: Cell::new(false),
             is_cut_off: Cell::new(false),
@@ -266,12 +263,10 @@ impl Stream {
         true
     }
 
-    /// Yields to other clients, unless the client has just been waited for.
+    /// Yields to other clients.
     pub async fn yield_now(&self) {
-        if !self.has_waited.take() {
-            // Not an error if cut off: the request goes on without yielding.
-            let _ = self.wait_for(Wait::Yield).await;
-        }
+        // Not an error if cut off: the request goes on without yielding.
+        let _ = self.wait_for(Wait::Yield).await;
     }
 
     /// Waits for input at the descriptor. Fails if the client takes too long.
@@ -285,7 +280,6 @@ impl Stream {
     }
 
     async fn wait_for(&self, event: Wait) -> Result<(), NoInput> {
-        self.has_waited.set(event != Wait::Yield);
         if !self.is_cut_off.get() {
             wait_for(&self.wait, event).await;
         }
