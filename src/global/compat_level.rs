@@ -21,8 +21,8 @@ const PATCH_MAX: i64 = (1 << PATCH_WIDTH) - 1;
 pub type CompatLevel = i64;
 
 /// The operator suffix `level`, for
-/// [`MacExpand`](crate::util::mac_expand::MacExpand). The original's
-/// `compat_level_relop_register()`.
+/// [`MacExpand`](crate::util::mac_expand::MacExpand).
+/// The original's `compat_level_relop_register()`.
 pub const LEVEL_RELOP: (&str, MacRelop) = ("level", compat_relop_eval);
 
 /// Converts a level: one to three numbers with dots between them. None if it is
@@ -50,8 +50,8 @@ pub fn malformed(text: &[u8]) -> String {
     )
 }
 
-/// Compares two levels. None, with a warning, if one is malformed. The original's
-/// `compat_relop_eval()`, without the operator.
+/// Compares two levels. None, with a warning, if one is malformed.
+/// The original's `compat_relop_eval()`, without the operator.
 fn compat_relop_eval(left: &[u8], right: &[u8]) -> Option<Ordering> {
     Some(level_or_warning(left)?.cmp(&level_or_warning(right)?))
 }

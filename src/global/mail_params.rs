@@ -4,10 +4,10 @@
 //! [`mail_params_init`] looks up the parameters of all daemons,
 //! [`scache_params_init`] those of the service, in the order of the original: it
 //! determines which of several mistakes is reported, and which parameters a value
-//! can refer to. A parameter without a field, and those in [`defaults`], are only
+//! can refer to. A parameter without a field, and those in `defaults`, are only
 //! there to be referred to. Functions fail with the text of a fatal message.
 //!
-//! Defaults that are chosen at build time are in [`build`](super::build).
+//! Defaults that are chosen at build time are in [`build`].
 
 mod accounts;
 mod defaults;

@@ -9,7 +9,7 @@
 //! farewell is sent and the descriptor closed. A session is dead if its peer has
 //! closed the connection or has sent something; a lookup finds that, and closes it.
 //!
-//! Where the original has a pointer and a timer, there is an [`Id`] here. A session
+//! Where the original has a pointer and a timer, there is an `Id` here. A session
 //! is found by binary search, in the sessions of its endpoint and in all sessions in
 //! the order in which they expire. A lookup by destination walks its bindings.
 //!
@@ -98,8 +98,8 @@ struct Binding {
 impl ScacheMulti {
     /// Creates an empty cache. `farewell` is sent to a session before it is
     /// closed, as a line, unless it is empty. `endpoint_limit` is the maximum
-    /// number of sessions per endpoint, unless it is 0. The original's
-    /// `scache_multi_create()`.
+    /// number of sessions per endpoint, unless it is 0.
+    /// The original's `scache_multi_create()`.
     pub fn new(farewell: &[u8], endpoint_limit: usize) -> ScacheMulti {
         let end: &[u8] = if farewell.is_empty() { b"" } else { b"\r\n" };
         ScacheMulti {
@@ -133,7 +133,7 @@ impl ScacheMulti {
     }
 
     /// Removes and returns the oldest session of an endpoint that is not dead. Closes
-    /// dead ones before it, [`MAX_CLOSE`] at most.
+    /// dead ones before it, `MAX_CLOSE` at most.
     /// The original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, endp_label: &[u8], now: Instant) -> Option<Session> {
         self.endp_cache
@@ -191,7 +191,7 @@ impl ScacheMulti {
     }
 
     /// Removes and returns the first session of the endpoints of a destination, with
-    /// the property of the binding. Closes dead ones, [`MAX_CLOSE`] at most.
+    /// the property of the binding. Closes dead ones, `MAX_CLOSE` at most.
     /// The original's `scache_multi_find_dest()`.
     pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
         let Some(bindings) = self.dest_cache.get(dest_label) else {
@@ -407,8 +407,8 @@ impl Session {
         !is_silent(self.fd.as_fd())
     }
 
-    /// Sends a farewell and closes the session. The original's
-    /// `scache_multi_drop_endp()`.
+    /// Sends a farewell and closes the session.
+    /// The original's `scache_multi_drop_endp()`.
     fn drop_endp(self, farewell: &[u8]) {
         log_drop_endp(&self.endp_prop, self.fd.as_raw_fd());
         self.close(farewell);

@@ -275,9 +275,9 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         self.multi_server_exit();
     }
 
-    /// Ends a server whose master(8) has gone, or that was terminated. The original's
-    /// `multi_server_abort()`, which breaks off requests; here those whose first
-    /// byte has arrived are finished.
+    /// Ends a server whose master(8) has gone, or that was terminated.
+    /// The original's `multi_server_abort()`, which breaks off requests; here those
+    /// whose first byte has arrived are finished.
     fn multi_server_abort(
         &mut self,
         end: End,

@@ -1,5 +1,5 @@
-//! `chroot_uid`: limits what the process may do: chroot(2), and the rights of an
-//! account. Privileges are dropped here and nowhere else.
+//! `chroot_uid`: chroot(2), user and groups of the process. Privileges are dropped
+//! here and nowhere else.
 
 use std::ffi::CStr;
 use std::io;

@@ -69,8 +69,8 @@ impl Events {
         }
     }
 
-    /// Changes what a watched descriptor is watched for. The original's
-    /// `event_enable_write()`, and the way back.
+    /// Changes the interest in a watched descriptor.
+    /// The original's `event_enable_write()`, and the way back.
     pub fn event_change(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
         let event = interest.event(fd);
         self.poller.modify_with_mode(fd, event, PollMode::Level)

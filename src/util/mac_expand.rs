@@ -147,8 +147,8 @@ impl<'a> Run<'a> {
     }
 
     /// Expands the text between the braces of an expression. Fails if its syntax is
-    /// wrong. Returns false if an expression within it could not be expanded. The
-    /// original's `mac_expand_callback()`, for expressions.
+    /// wrong. Returns false if an expression within it could not be expanded.
+    /// The original's `mac_expand_callback()`, for expressions.
     fn expand_expr(&mut self, expr: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(expr);
         let condition = match start.first() {

@@ -32,12 +32,12 @@ pub fn open_limit() -> io::Result<usize> {
     Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
-/// Maximum number of descriptors to look at. Inherited ones have low numbers.
-const MAX_LOOK_AT: usize = 1024;
+/// Maximum number of descriptors to count. Inherited ones have low numbers.
+const MAX_COUNTED: usize = 1024;
 
 /// Number of open descriptors below `limit`. Fails as poll(2) does.
 pub fn open_files(limit: usize) -> io::Result<usize> {
-    let numbers = 0..limit.min(MAX_LOOK_AT) as RawFd;
+    let numbers = 0..limit.min(MAX_COUNTED) as RawFd;
     let mut polls: Vec<libc::pollfd> = numbers
         .map(|fd| libc::pollfd {
             fd,

@@ -29,8 +29,8 @@ pub struct LogicalLines<'a> {
 
 /// Returns the logical lines of `content`, the content of the file `path`. A first
 /// line that starts with white space is left out, with a warning. With `warn_null`
-/// a null byte is logged as a warning, also in a comment. The original's
-/// `readllines()`, which reads one.
+/// a null byte is logged as a warning, also in a comment.
+/// The original's `readllines()`, which reads one.
 pub fn readllines<'a>(path: &'a str, content: &'a [u8], warn_null: bool) -> LogicalLines<'a> {
     LogicalLines {
         path,

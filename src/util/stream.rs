@@ -6,8 +6,8 @@
 //! been used up, so that printing a reply drops as much unread input as in the
 //! original. Errors and timeouts end the input: see [`NoInput`].
 //!
-//! A stream is shared by the request that uses it and the event loop, which looks
-//! at what the request waits for and makes the wait fail if it takes too long.
+//! A stream is shared by the request that uses it and the event loop, which watches
+//! for the event that the request waits for, and makes the wait fail if it is late.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;

@@ -44,8 +44,8 @@ impl<T> TimerQueue<T> {
         id
     }
 
-    /// Removes a request, if it is still there. The original's
-    /// `event_cancel_timer()`, which also returns the time left.
+    /// Removes a request, if it is still there.
+    /// The original's `event_cancel_timer()`, which also returns the time left.
     pub fn cancel(&mut self, id: TimerId) {
         self.queue.remove(&id);
     }

@@ -48,8 +48,8 @@ pub fn watchdog_output(lines: Vec<(RawFd, Vec<u8>)>) {
 pub struct Watchdog(());
 
 impl Watchdog {
-    /// Starts the alarm. Fails as sigaction(2) does. The original's
-    /// `watchdog_create()` and `watchdog_start()`.
+    /// Starts the alarm. Fails as sigaction(2) does.
+    /// The original's `watchdog_create()` and `watchdog_start()`.
     pub fn new(timeout: Duration) -> io::Result<Watchdog> {
         let (interval, steps) = alarms(timeout);
         INTERVAL.store(interval, Ordering::Relaxed);

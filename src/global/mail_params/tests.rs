@@ -8,7 +8,7 @@ use crate::util::get_hostname::get_hostname;
 use crate::util::sys_pw::getpwnam;
 
 /// A user that can be mail_owner: this system may have no user postfix.
-fn somebody() -> String {
+fn ordinary_user() -> String {
     ["postfix", "mail", "daemon", "nobody"]
         .into_iter()
         .find(|name| {
@@ -27,7 +27,7 @@ fn conf(values: &[&str]) -> MailConf {
 
 fn conf_without_hostname(values: &[&str]) -> MailConf {
     let mut conf = MailConf::new(Path::new("/conf"), MailVersion::BUILT_IN);
-    conf.update(b"mail_owner", somebody().as_bytes());
+    conf.update(b"mail_owner", ordinary_user().as_bytes());
     conf.update(b"setgid_group", b"bin");
     for value in values {
         conf.update_option(value.as_bytes()).unwrap();
@@ -54,7 +54,7 @@ fn nothing_needs_to_be_set() {
     assert_eq!(params.max_idle, Duration::from_secs(100));
     assert_eq!(params.ipc_timeout, Duration::from_secs(3600));
     assert_eq!(params.daemon_timeout, Duration::from_secs(18000));
-    assert_eq!(params.mail_owner.name.to_str(), Ok(&somebody()[..]));
+    assert_eq!(params.mail_owner.name.to_str(), Ok(&ordinary_user()[..]));
     assert_eq!(
         scache_params_init(&mut conf).unwrap(),
         ScacheParams {

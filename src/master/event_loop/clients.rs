@@ -1,7 +1,7 @@
 //! `clients`: the clients of the event loop, from accept to disconnect.
 //!
 //! The functions of the original's `multi_server.c` that deal with one client.
-//! Their errors are logged; what they return is a reason for the loop to end.
+//! Their errors are logged. They return an error if the loop should end.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
