@@ -1,5 +1,4 @@
-//! `mac_expand`: replaces `$name` expressions by their values. The original's
-//! `mac_expand`.
+//! `mac_expand`: expands `$name` expressions. The original's `mac_expand`.
 //!
 //! | expression | result |
 //! |---|---|
@@ -12,9 +11,8 @@
 //!
 //! Both sides of a relational expression are expanded first. They compare as
 //! numbers if both consist of digits, otherwise byte by byte. An operator may
-//! have a suffix that selects another comparison, see [`MacRelop`].
-//!
-//! A value is tested for being empty before it is expanded.
+//! have a suffix that selects another comparison, see [`MacRelop`]. A value is
+//! tested for being empty before it is expanded.
 //!
 //! The nesting of macro calls is counted from zero on each side of a relational
 //! expression and in the text of a function. The nesting of these is limited,

@@ -20,7 +20,7 @@ pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    let ask = |entry, buffer: &mut [libc::c_char], result| {
+    let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
         // valid during the call, and the length is that of the buffer.
         unsafe {
@@ -33,17 +33,17 @@ pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
             )
         }
     };
-    lookup(ask, copy)
+    lookup(call, copy)
 }
 
 /// Looks up a group by ID, like [`getgrnam`].
 pub fn getgrgid(gid: u32) -> io::Result<Option<Group>> {
-    let ask = |entry, buffer: &mut [libc::c_char], result| {
+    let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: `lookup` passes pointers that are valid during the call, and the
         // length is that of the buffer.
         unsafe { libc::getgrgid_r(gid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
     };
-    lookup(ask, copy)
+    lookup(call, copy)
 }
 
 fn copy(entry: &libc::group) -> Group {

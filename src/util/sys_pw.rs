@@ -22,7 +22,7 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    let ask = |entry, buffer: &mut [libc::c_char], result| {
+    let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
         // valid during the call, and the length is that of the buffer.
         unsafe {
@@ -35,17 +35,17 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
             )
         }
     };
-    lookup(ask, copy)
+    lookup(call, copy)
 }
 
 /// Looks up a user by ID, like [`getpwnam`].
 pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
-    let ask = |entry, buffer: &mut [libc::c_char], result| {
+    let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: `lookup` passes pointers that are valid during the call, and the
         // length is that of the buffer.
         unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), result) }
     };
-    lookup(ask, copy)
+    lookup(call, copy)
 }
 
 fn copy(entry: &libc::passwd) -> Passwd {
@@ -58,11 +58,11 @@ fn copy(entry: &libc::passwd) -> Passwd {
     }
 }
 
-/// Calls `ask`, a function such as getpwnam_r(3), with pointers that are valid
+/// Calls `call`, a function such as getpwnam_r(3), with pointers that are valid
 /// during the call: an entry, a buffer for its strings, and a result. Tries again
 /// with a larger buffer after ERANGE. Returns a copy of the entry, if there is one.
 pub(super) fn lookup<Entry, Copy>(
-    ask: impl Fn(*mut Entry, &mut [libc::c_char], *mut *mut Entry) -> libc::c_int,
+    call: impl Fn(*mut Entry, &mut [libc::c_char], *mut *mut Entry) -> libc::c_int,
     copy: impl Fn(&Entry) -> Copy,
 ) -> io::Result<Option<Copy>> {
     const MAX_BUFFER: usize = 1 << 20;
@@ -70,7 +70,7 @@ pub(super) fn lookup<Entry, Copy>(
     loop {
         let mut entry = MaybeUninit::<Entry>::zeroed();
         let mut result = ptr::null_mut();
-        match ask(entry.as_mut_ptr(), &mut buffer, &mut result) {
+        match call(entry.as_mut_ptr(), &mut buffer, &mut result) {
             // SAFETY: such a function sets the pointer to null, or to `entry`, which
             // it has filled in.
             0 => return Ok(unsafe { result.as_ref() }.map(copy)),
@@ -104,7 +104,7 @@ mod tests {
     fn the_buffer_grows_as_needed_up_to_a_limit() {
         let find = |needed: usize| {
             let interrupted = Cell::new(false);
-            let ask = |entry: *mut u32, buffer: &mut [libc::c_char], result: *mut *mut u32| {
+            let call = |entry: *mut u32, buffer: &mut [libc::c_char], result: *mut *mut u32| {
                 if !interrupted.replace(true) {
                     return libc::EINTR;
                 }
@@ -118,7 +118,7 @@ mod tests {
                 }
                 0
             };
-            lookup(ask, |&entry| entry).map_err(|err| err.raw_os_error())
+            lookup(call, |&entry| entry).map_err(|err| err.raw_os_error())
         };
         for needed in [0, 1025, 1 << 20] {
             assert_eq!(find(needed), Ok(Some(7)), "{needed}");
