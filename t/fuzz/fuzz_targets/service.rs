@@ -46,6 +46,7 @@ struct Client<'a> {
 struct World<'a> {
     service: &'a Scache,
     master: &'a MasterPipe,
+    read_space: ReadSpace,
     clients: [Option<Client<'a>>; 4],
     session: UnixStream,
     server: UnixStream,
@@ -117,7 +118,7 @@ impl World<'_> {
         let stream = Rc::new(Stream::new(
             theirs.into(),
             "fuzz socket".into(),
-            ReadSpace::default(),
+            self.read_space.clone(),
         ));
         let task = multi_server_execute(self.service, self.master, stream.clone());
         let task = Box::pin(task);
@@ -175,6 +176,7 @@ fuzz_target!(init: ignore_sigpipe(), |steps: Vec<(u8, u8)>| {
     let mut world = World {
         service: &service,
         master: &master,
+        read_space: ReadSpace::default(),
         clients: [None, None, None, None],
         session,
         server,
