@@ -186,7 +186,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         self.start_idle_timer(now);
         let end = loop {
             let deadline = self.next_deadline(now);
-            now = self.wait(deadline, now, watchdog, &mut ready)?;
+            now = self.wait(deadline, watchdog, &mut ready)?;
             let is_due = deadline.is_some_and(|deadline| deadline <= now);
             if let Err(end) = self.round(&ready, now, is_due) {
                 break end;
@@ -204,11 +204,10 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        now: Instant,
         watchdog: &Watchdog,
         ready: &mut Vec<RawFd>,
     ) -> io::Result<Instant> {
-        self.events.wait(deadline, now, ready)?;
+        self.events.wait(deadline, ready)?;
         watchdog.pat();
         Ok(Instant::now())
     }
@@ -330,7 +329,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         let mut ready = Vec::new();
         while self.client_count > 0 && now < until {
             let deadline = self.next_deadline(now).map_or(until, |due| due.min(until));
-            now = self.wait(Some(deadline), now, watchdog, &mut ready)?;
+            now = self.wait(Some(deadline), watchdog, &mut ready)?;
             let _ = self.round(&ready, now, deadline <= now);
         }
         for fd in clients {

@@ -84,14 +84,9 @@ impl Events {
     /// Waits until a descriptor is ready, `deadline` has passed (rounded up to a
     /// millisecond), or a signal was caught. Stores the numbers of the ready
     /// descriptors in `ready`. The wait is part of the original's `event_loop()`.
-    pub fn wait(
-        &mut self,
-        deadline: Option<Instant>,
-        now: Instant,
-        ready: &mut Vec<RawFd>,
-    ) -> io::Result<()> {
+    pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<RawFd>) -> io::Result<()> {
         ready.clear();
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match self.buffer.wait(&self.poller, timeout, ready) {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
@@ -140,6 +135,10 @@ impl Buffer {
     }
 }
 
+/// Maximum time of a wait; the shortest time between two alarms of the watchdog.
+#[cfg(not(target_os = "linux"))]
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 struct Buffer(polling::Events);
@@ -157,8 +156,10 @@ impl Buffer {
         timeout: Option<Duration>,
         ready: &mut Vec<RawFd>,
     ) -> io::Result<()> {
+        // The crate's wait goes on after a signal, such as the watchdog's alarm.
+        let timeout = timeout.unwrap_or(MAX_WAIT).min(MAX_WAIT);
         self.0.clear();
-        poller.wait(&mut self.0, timeout)?;
+        poller.wait(&mut self.0, Some(timeout))?;
         ready.extend(self.0.iter().map(|event| event.key as RawFd));
         Ok(())
     }
@@ -184,8 +185,33 @@ mod tests {
             a
         });
         let mut ready = Vec::new();
-        events.wait(None, Instant::now(), &mut ready).unwrap();
+        events.wait(None, &mut ready).unwrap();
         assert_eq!(ready, [b.as_raw_fd()]);
         writer.join().unwrap();
+    }
+
+    /// Else the watchdog would end a process that is idle.
+    #[test]
+    fn a_signal_ends_the_wait() {
+        use crate::util::sigaction::{set_handler, unblock};
+        use std::os::unix::thread::JoinHandleExt;
+
+        extern "C" fn handle(_signal: libc::c_int) {}
+        // SAFETY: `handle` does nothing.
+        unsafe { set_handler(libc::SIGURG, handle) }.unwrap();
+        let waiter = thread::spawn(|| {
+            unblock(libc::SIGURG);
+            let (mut events, mut ready) = (Events::event_init().unwrap(), Vec::new());
+            let now = Instant::now();
+            let deadline = now + Duration::from_secs(10);
+            events.wait(Some(deadline), &mut ready).unwrap();
+            now.elapsed()
+        });
+        while !waiter.is_finished() {
+            // SAFETY: the thread has not been joined.
+            unsafe { libc::pthread_kill(waiter.as_pthread_t() as _, libc::SIGURG) };
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(waiter.join().unwrap() < Duration::from_secs(10));
     }
 }

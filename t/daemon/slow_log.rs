@@ -1,11 +1,12 @@
 //! A reader of the log that is slow: the daemon waits for it, and no line is
 //! lost, not with -v either.
 
+use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::harness::client::Client;
 use super::harness::daemon::Daemon;
@@ -121,4 +122,39 @@ fn sigterm_ends_the_daemon_though_nobody_reads_the_log() {
     };
     let ended = daemon.wait().expect("end");
     assert_eq!(ended.status_text(), format!("signal {signal}"));
+}
+
+#[test]
+fn a_round_that_waited_for_the_log_delays_no_deadline() {
+    const SLOW: Duration = Duration::from_secs(2);
+    let (postlogd, daemon) = postlog(Setup::new());
+    let log = UnixDatagram::unbound().expect("a socket");
+    log.connect(daemon.directory().join("q/public/postlog"))
+        .expect("connect");
+    let (mut saver, mut other) = (connect(&daemon), connect(&daemon));
+    let (session, mut peer) = UnixStream::pair().expect("socketpair");
+    ask(
+        &mut saver,
+        "request=save_endp ttl=1 label=e property=p .",
+        "dummy= .",
+    );
+    // Both in one round: a request with a warning, and then the session.
+    eventually("it waits for them", || {
+        let state = daemon.status_field("status", "State").expect("/proc");
+        state.starts_with('S')
+    });
+    daemon.stop().expect("stop");
+    other.send_list("request=nonsense .").expect("send");
+    saver.send_fd(session.as_fd()).expect("send");
+    drop(session);
+    log.set_nonblocking(true).expect("fcntl");
+    while log.send(b"x").is_ok() {}
+    daemon.signal(libc::SIGCONT).expect("kill");
+    thread::sleep(SLOW);
+    thread::spawn(move || while !postlogd.is_empty() {});
+    saver.receive_list().expect("status");
+    let saved = Instant::now();
+    assert_eq!(peer.read(&mut [0]).expect("read"), 0);
+    let lived = saved.elapsed();
+    assert!(lived < Duration::from_millis(2500), "lived for {lived:?}");
 }
