@@ -1,5 +1,5 @@
-//! Time: the wall clock that jumps, a process that is stopped for a while, and
-//! the watchdog.
+//! Tests time: a wall clock that jumps, a process that is stopped for a while, and the
+//! watchdog.
 
 mod harness;
 #[path = "faults/help.rs"]
@@ -30,8 +30,8 @@ use shim::Shim;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// More clients than one wait reports.
-const CROWD: u64 = 250;
+/// Number of clients: more than one wait for events returns.
+const MANY: u64 = 250;
 
 /// Stops the daemon for a while.
 fn stop_for(daemon: &Daemon, time: Duration) {
@@ -54,35 +54,35 @@ fn after_a_stop_longer_than_its_time_a_session_is_gone_and_clients_are_served() 
     closed(&its_end);
 }
 
-/// More clients than one wait reports, each of which sent the rest of its
-/// request while the daemon was stopped for longer than ipc_timeout.
+/// Each client sends the rest of its request while the daemon is stopped for longer
+/// than ipc_timeout.
 #[test]
-fn after_a_stop_longer_than_ipc_timeout_nobody_who_did_his_part_is_late() {
-    // (Other tests have files open, too.)
-    if !need::open_files(2 * CROWD) {
+fn after_a_stop_longer_than_ipc_timeout_no_client_that_sent_its_request_is_late() {
+    // (Tests in other threads have files open, too.)
+    if !need::open_files(2 * MANY) {
         return;
     }
-    let Some(clock) = Shim::to_stand_still() else {
+    let Some(clock) = Shim::to_stop() else {
         return;
     };
     let setup = clock.stopped(setup().main_cf("ipc_timeout = 3s"));
     let daemon = setup.start().expect("start");
     let request = list("request=find_endp label=nothing .");
     let (begin, rest) = request.split_at(5);
-    let mut crowd: Vec<Client> = (0..CROWD).map(|_| connect(&daemon)).collect();
-    for client in &mut crowd {
+    let mut clients: Vec<Client> = (0..MANY).map(|_| connect(&daemon)).collect();
+    for client in &mut clients {
         client.send(begin).expect("send");
     }
-    for client in &crowd {
+    for client in &clients {
         client.drained().expect("drained");
     }
     daemon.signal(libc::SIGSTOP).expect("stop");
-    for client in &mut crowd {
+    for client in &mut clients {
         client.send(rest).expect("send");
     }
     clock.off_by(4);
     daemon.signal(libc::SIGCONT).expect("go on");
-    for client in &mut crowd {
+    for client in &mut clients {
         assert_eq!(
             client.receive_list().expect("reply"),
             list("status=2 property= .")
@@ -107,9 +107,9 @@ fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// A loop hangs when it logs to a pipe that nobody reads. (C logs to that once
-/// more then, and never ends.)
-fn hangs(setup: Setup, directory: Directory) {
+/// Makes the event loop hang: it logs to a pipe that nobody reads. (The C program
+/// never ends, because its watchdog logs to that pipe, too.)
+fn hang(setup: Setup, directory: Directory) {
     let setup = setup
         .option("-odaemon_timeout=3s")
         .option("-v")
@@ -119,12 +119,12 @@ fn hangs(setup: Setup, directory: Directory) {
     let start = Instant::now();
     let request = list("request=find_endp label=nothing .");
     loop {
-        // Once it hangs, it does not read either.
+        // When it hangs, it does not read.
         match sys::send_some(client.as_fd(), &request) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => break,
             _ => {}
         }
-        assert!(start.elapsed() < SECOND * 60, "the daemon goes on and on");
+        assert!(start.elapsed() < SECOND * 60, "the daemon does not hang");
         client.pending(SECOND / 100).expect("receive");
         if client.has_ended() {
             break;
@@ -135,7 +135,8 @@ fn hangs(setup: Setup, directory: Directory) {
     assert!(status == "exit 1" || status == "signal 14", "{status}");
 }
 
-/// Reads a log until this text comes; the message that has it.
+/// Reads a log until a message with this text comes, in a thread that returns the
+/// message.
 fn read_until(log: UnixDatagram, text: &'static str) -> JoinHandle<String> {
     log.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     std::thread::spawn(move || loop {
@@ -148,7 +149,7 @@ fn read_until(log: UnixDatagram, text: &'static str) -> JoinHandle<String> {
     })
 }
 
-/// The message without the number of the process.
+/// The message with `PID` in place of the process id.
 fn without_pid(message: &str) -> String {
     let (head, rest) = message.split_once('[').expect("a process");
     let (_, text) = rest.split_once(']').expect("a process");
@@ -163,7 +164,7 @@ fn the_watchdog_ends_a_loop_that_hangs_and_tells_postlogd() {
     let log = UnixDatagram::bind(&socket).expect("bind");
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
     let message = read_until(log, "watchdog timeout");
-    hangs(setup, directory);
+    hang(setup, directory);
     let message = message.join().expect("the message");
     let expected = "mail postfix/scache[PID]: fatal: watchdog timeout";
     assert_eq!(without_pid(&message), expected);
@@ -182,16 +183,16 @@ fn the_watchdog_ends_a_loop_that_hangs_and_tells_syslogd() {
     let log = UnixDatagram::bind(&socket).expect("bind");
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
     let message = read_until(log, "watchdog timeout");
-    hangs(setup.binary(script), directory);
+    hang(setup.binary(script), directory);
     let message = message.join().expect("the message");
     let expected = "<18>postfix/scache[PID]: fatal: watchdog timeout\n";
     assert_eq!(without_pid(&message), expected);
 }
 
-/// The daemon under an interposed clock: time(2), gettimeofday(2) and
-/// CLOCK_REALTIME say what a file says they are off by.
+/// Under an interposed clock time(2), gettimeofday(2) and CLOCK_REALTIME are off by
+/// the number of seconds in a file.
 #[test]
-fn a_wall_clock_that_jumps_changes_no_life_time() {
+fn a_wall_clock_that_jumps_changes_no_time_to_live() {
     let Some(shim) = Shim::build() else {
         need::skip("cc(1) and a program linked dynamically, to set the wall clock back and forth");
         return;
@@ -216,7 +217,7 @@ fn a_wall_clock_that_jumps_changes_no_life_time() {
     save(&mut client, 2, "e", "p", &short);
     drop(short);
     shim.off_by(-1000);
-    // Much less than that jump is waited for.
+    // The wait below is much shorter than that jump.
     let life = closed(&short_end) - start;
     assert!(life >= SECOND * 2, "{life:?}");
     drop(client);
@@ -225,9 +226,8 @@ fn a_wall_clock_that_jumps_changes_no_life_time() {
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// The shim does what it is for, or the test above shows nothing.
-/// It is this program that asks for the time, once more: date(1) may be made for
-/// another processor.
+/// Otherwise the test above would show nothing. The test program itself is run again
+/// to get the time: date(1) may be built for another processor.
 #[test]
 fn the_interposed_clock_jumps() {
     if std::env::var_os("CLOCK_OFFSET").is_some() {

@@ -1,9 +1,9 @@
-//! The daemon as a child of master(8): what it is handed, what it tells, how
-//! it ends, where it logs. What clients say to it is in t/transcripts, what
-//! the command line and main.cf say in t/options.
+//! Tests the daemon as a child of master(8): descriptors, status messages, its end
+//! and its log. Requests are tested in t/transcripts, the command line and main.cf in
+//! t/options.
 //!
-//! `SCACHE=program` tests another program. Where the C daemon differs on
-//! purpose, both behaviours are expected, each of its own daemon.
+//! `SCACHE=program` tests another program. Where the C program differs on purpose,
+//! the tests expect of each program what it does.
 
 #[path = "daemon/clients.rs"]
 mod clients;
@@ -16,7 +16,7 @@ mod log_time;
 mod postlog;
 #[path = "daemon/process.rs"]
 mod process;
-#[cfg(target_os = "linux")] // elsewhere a full socket loses lines, from C as well
+#[cfg(target_os = "linux")] // elsewhere a full socket loses lines, also of the C program
 #[path = "daemon/slow_log.rs"]
 mod slow_log;
 #[path = "daemon/status.rs"]
@@ -34,26 +34,26 @@ use harness::daemon::Daemon;
 use harness::kind::Kind;
 use harness::master;
 
-/// What the daemon says to a client first.
+/// The first list that the daemon sends to a client.
 const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
 
-/// A lookup that finds nothing, and what is said to it.
+/// A request that finds no session, and its reply.
 const LOOKUP: &str = "request=find_endp label=nothing .";
 const NOTHING: &str = "status=2 property= .";
 
-/// Which daemon is tested. It takes a moment to find out.
+/// The program that is tested; determined once, because that takes a moment.
 fn kind() -> Kind {
     static KIND: OnceLock<Kind> = OnceLock::new();
     *KIND.get_or_init(|| Kind::of(&master::binary()))
 }
 
-/// A client of the first socket, which the daemon knows by now: it has
-/// announced its protocol.
+/// Connects a client to the first socket, and receives the announcement: the daemon
+/// has accepted it.
 fn connect(daemon: &Daemon) -> Client {
     connect_to(daemon, 0)
 }
 
-/// The same with the socket of that number.
+/// Connects a client like `connect`, to the socket of that number.
 fn connect_to(daemon: &Daemon, number: usize) -> Client {
     let mut client = daemon.connect_to(number).expect("connect");
     assert_eq!(
@@ -73,7 +73,7 @@ fn ask(client: &mut Client, request: &str, reply: &str) {
     );
 }
 
-/// Saves a session, which is one end of a new pair of sockets; the other end.
+/// Saves a session, one end of a new pair of sockets. Returns the other end.
 fn save(client: &mut Client, label: &str) -> UnixStream {
     let (one, other) = UnixStream::pair().expect("socketpair");
     let request = format!("request=save_endp ttl=100 label={label} property=p .");
@@ -95,7 +95,7 @@ fn no_client_is_left(daemon: &Daemon) {
     });
 }
 
-/// Waits until something is so, which it is bound to be soon.
+/// Waits until `is_so` returns true.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {

@@ -1,5 +1,6 @@
-//! Nothing is lost, nothing leaks and nobody waits, whatever clients do and
-//! whatever runs out.
+//! Tests that clients which stall, disappear, or send too much or the wrong thing do
+//! not make the daemon lose a session, leak a descriptor or delay other clients; nor
+//! does it when descriptors run out.
 
 #[path = "faults/end.rs"]
 mod end;

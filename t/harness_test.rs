@@ -1,4 +1,5 @@
-//! The harness itself: does a daemon start, answer and end?
+//! Tests the harness: that it starts a daemon, talks to it and ends it, makes the
+//! arguments that master(8) makes, and compares versions.
 
 mod harness;
 

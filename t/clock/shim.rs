@@ -1,5 +1,5 @@
-//! The interposed clock, for programs that are started with it: a library that
-//! is built for the test.
+//! An interposed clock for programs that tests start: a library that is built for the
+//! test.
 
 use std::fs::File;
 use std::io;
@@ -9,29 +9,29 @@ use crate::harness::interposed::Interposed;
 use crate::harness::master::Setup;
 use crate::harness::need;
 
-/// The library and the file that says what time it is, in a directory of their
-/// own. It is off by nothing at first.
+/// The library and the file with the offset, in a directory of their own. The offset
+/// is 0 at first.
 pub struct Shim(Interposed);
 
 impl Shim {
-    /// Builds the library. Nothing without a C compiler.
+    /// Builds the library. None if there is no C compiler.
     pub fn build() -> Option<Shim> {
         let shim = Shim(Interposed::build("clock/wall_clock.c")?);
         File::create(shim.offset()).ok()?;
         Some(shim)
     }
 
-    /// For a clock that stands still until it is set. Without a C compiler the
-    /// test is skipped, which is said.
-    pub fn to_stand_still() -> Option<Shim> {
+    /// Builds the library for a test with stopped clocks. None if there is no C
+    /// compiler; then the test is skipped.
+    pub fn to_stop() -> Option<Shim> {
         let shim = Shim::build();
         if shim.is_none() {
-            need::skip("cc(1) and a program linked dynamically, to have the clock stand still");
+            need::skip("cc(1) and a program linked dynamically, to stop the clock");
         }
         shim
     }
 
-    /// A daemon for which all clocks stand still.
+    /// A daemon whose clocks are all stopped.
     pub fn stopped(&self, setup: Setup) -> Setup {
         setup
             .env("LD_PRELOAD", &self.library())
@@ -49,13 +49,13 @@ impl Shim {
         self.0.file("offset")
     }
 
-    /// Sets the clock to so many seconds after (or before) the right time, or
-    /// after the moment at which it stands still.
+    /// Sets the clock to a number of seconds after (or before) the right time, or
+    /// after the time at which it was stopped.
     pub fn off_by(&self, seconds: i64) {
         self.write_offset(seconds).expect("write");
     }
 
-    /// Always as many bytes: a program may look at any moment.
+    /// The file always has the same length: a program may read it at any moment.
     fn write_offset(&self, seconds: i64) -> io::Result<()> {
         let file = File::options().write(true).open(self.offset())?;
         file.write_all_at(format!("{seconds:+020}\n").as_bytes(), 0)

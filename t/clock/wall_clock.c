@@ -1,10 +1,10 @@
 /*
- * A wall clock that is off by as many seconds as the file $CLOCK_OFFSET says.
- * The monotonic clock is left alone; but with $CLOCK_STOPPED all clocks stand
- * still, so many seconds after a certain moment.
+ * Makes the wall clock be off by the number of seconds in the file $CLOCK_OFFSET. The
+ * monotonic clock does not change; but with $CLOCK_STOPPED all clocks are stopped, at
+ * that number of seconds after STOPPED_AT.
  */
 #define _GNU_SOURCE
-/* Where time_t has 32 bits, std asks for the time by the functions with 64. */
+/* Where time_t has 32 bits, std calls the functions with 64. */
 #ifndef __LP64__
 #define _TIME_BITS 64
 #define _FILE_OFFSET_BITS 64
@@ -29,7 +29,7 @@ static long offset(void)
     static int fd = -1;
     char text[32] = "";
 
-    /* Opened once: the program may be in a jail, or another user, later. */
+    /* Opened once: the program may change its root directory and user later. */
     if (fd < 0)
         fd = open(getenv("CLOCK_OFFSET"), O_RDONLY | O_CLOEXEC);
     if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0)

@@ -1,5 +1,4 @@
-//! Clients that come and go: several sockets to come by, and how long to wait
-//! for the next one.
+//! Tests several listeners, max_idle, and the announcement.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,7 +19,7 @@ fn clients_of_all_sockets_share_the_sessions() {
         .zip(["one", "two", "three"])
         .map(|(client, label)| save(client, label))
         .collect();
-    // The first client asks for what the last one has saved, and so on.
+    // The last client finds the session of the first one, and so on.
     for (client, (label, mut session)) in clients
         .iter_mut()
         .rev()
@@ -61,7 +60,7 @@ fn a_client_of_one_socket_does_not_keep_those_of_another_waiting_except_in_c() {
 }
 
 #[test]
-fn it_exits_when_no_client_was_there_for_max_idle() {
+fn it_exits_when_it_had_no_client_for_max_idle() {
     let start = Instant::now();
     let daemon = Setup::new()
         .main_cf("max_idle = 1s")
@@ -85,7 +84,7 @@ fn max_idle_starts_when_the_last_client_goes() {
     let first = connect(&daemon);
     let mut last = connect_to(&daemon, 1);
     drop(first);
-    // Nothing must come of this time, so there is nothing to wait for.
+    // The daemon must not exit meanwhile: there is no event to wait for.
     std::thread::sleep(Duration::from_millis(6500));
     ask(&mut last, LOOKUP, NOTHING);
     drop(last);
@@ -101,8 +100,8 @@ fn max_idle_starts_when_the_last_client_goes() {
         .ends_with("address lookup hits=0 miss=1 success=0%"));
 }
 
-/// How long this many seconds are at least: the C daemon counts whole ones of
-/// the wall clock and may be early by one, this one is exact.
+/// The least time after which a timer of this number of seconds may fire: the C
+/// program counts whole seconds of the wall clock and may be early by one.
 fn least(seconds: u64) -> Duration {
     match kind() {
         Kind::C => Duration::from_secs(seconds - 1),
@@ -110,7 +109,7 @@ fn least(seconds: u64) -> Duration {
     }
 }
 
-/// An option that is no version number decides nothing.
+/// An option that is not a version number has no effect.
 #[test]
 fn it_announces_its_protocol_when_it_was_built_for_a_version_that_does() {
     let announces = Program::of(&binary()).version >= Version { major: 3, minor: 6 };

@@ -1,5 +1,6 @@
-//! The end: master(8) goes away, as it does on `postfix reload`, or SIGTERM
-//! comes. What has begun is finished, and the last statistics are logged.
+//! Tests the end of the daemon: master(8) closes the status pipe, as on `postfix
+//! reload`, or SIGTERM comes. Requests that have begun are finished, and the last
+//! statistics are logged.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -11,7 +12,7 @@ use super::harness::kind::Kind;
 use super::harness::master::Setup;
 use super::{ask, connect, eventually, kind, save, warnings, LOOKUP, NOTHING};
 
-/// What ends the daemon. SIGTERM kills the one in C.
+/// The cause of the end. SIGTERM kills the C program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cause {
     MasterGone,
@@ -25,12 +26,12 @@ fn causes() -> &'static [Cause] {
     }
 }
 
-/// What a client says in turn, and what it hears after each.
+/// Steps of a client: what it sends, and what it receives after that.
 type Conversation = [(Say, Hear)];
 
 enum Say {
     List(&'static str),
-    /// The rest of a list whose first bytes the daemon has.
+    /// A part of a list.
     Rest(&'static [u8]),
     Session,
 }
@@ -38,7 +39,7 @@ enum Say {
 enum Hear {
     List(&'static str),
     Session,
-    /// Nothing: the daemon has read it.
+    /// Nothing; waits until the daemon has read all.
     Nothing,
 }
 
@@ -81,7 +82,7 @@ const FIND_DEST: &Conversation = &[
     (Say::Rest(b"my\0\0\0"), Hear::Nothing),
 ];
 
-/// Has this part of a conversation.
+/// Does these steps.
 fn talk(client: &mut Client, conversation: &Conversation) {
     for (say, hear) in conversation {
         match say {
@@ -100,8 +101,8 @@ fn talk(client: &mut Client, conversation: &Conversation) {
     }
 }
 
-/// A daemon with a session and a binding, and a client of it that has had this
-/// part of a conversation; the other end of the session.
+/// Starts a daemon with a session and a binding, and does these steps with a client.
+/// Returns the other end of the session, too.
 fn half_done(conversation: &Conversation) -> (Daemon, Client, UnixStream) {
     let daemon = Setup::new()
         .main_cf("connection_cache_ttl_limit = 100s")
@@ -147,7 +148,7 @@ fn a_client_that_is_half_done_is_served_to_the_end() {
     }
 }
 
-/// The daemon finds both when it goes on: the request, and that it shall end.
+/// When the daemon continues, it finds both the request and the cause of its end.
 #[test]
 fn a_request_whose_first_byte_waits_is_served() {
     for &cause in causes() {
@@ -164,9 +165,10 @@ fn a_request_whose_first_byte_waits_is_served() {
     }
 }
 
-/// `postfix stop` sends SIGTERM to the clients as well. (C is dead by then.)
+/// `postfix stop` sends SIGTERM to the clients as well. (It has killed the C program
+/// by then.)
 #[test]
-fn clients_that_sigterm_has_ended_are_not_worth_a_warning() {
+fn clients_that_sigterm_has_ended_cause_no_warning() {
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
             let (mut daemon, client, _session) = half_done(&conversation[..place]);
@@ -180,7 +182,7 @@ fn clients_that_sigterm_has_ended_are_not_worth_a_warning() {
     }
 }
 
-/// There was no request before: this one is reported as taken, in vain.
+/// The request is the first one, so the daemon reports that it is taken, which fails.
 #[test]
 fn the_first_request_of_all_is_served_though_master_does_not_hear_of_it() {
     let mut daemon = Setup::new().start().expect("start");
@@ -194,7 +196,7 @@ fn the_first_request_of_all_is_served_though_master_does_not_hear_of_it() {
     assert!(last_line(&ended).ends_with("address lookup hits=0 miss=1 success=0%"));
 }
 
-/// (C waits for it as long as ipc_timeout, an hour.)
+/// (The C program waits for the client for ipc_timeout, an hour.)
 #[test]
 fn a_client_that_does_not_go_on_is_left_behind_except_by_c() {
     for &cause in causes() {
@@ -209,7 +211,7 @@ fn a_client_that_does_not_go_on_is_left_behind_except_by_c() {
         clients[3].send(b"request\0find_").expect("send");
         clients[3].drained().expect("drained");
         begin_to_end(&mut daemon, cause);
-        // This one has nothing to wait for, and is not kept as long as others.
+        // This one has no request, and is disconnected before the others.
         assert_eq!(clients[0].receive_end().expect("end"), (Vec::new(), 0));
         clients[3].send(b"endp\0label\0nothing\0\0").expect("send");
         assert_eq!(clients[3].receive_list().expect("reply"), list(NOTHING));
@@ -219,7 +221,7 @@ fn a_client_that_does_not_go_on_is_left_behind_except_by_c() {
 }
 
 #[test]
-fn nobody_is_let_in_any_more() {
+fn no_more_clients_are_accepted() {
     for &cause in causes() {
         let mut daemon = Setup::new().start().expect("start");
         let mut client = connect(&daemon);
@@ -229,13 +231,13 @@ fn nobody_is_let_in_any_more() {
         let next = match kind() {
             Kind::C => daemon.connect().ok(),
             Kind::Port => {
-                eventually("nobody listens", || daemon.connect().is_err());
+                eventually("the listener is closed", || daemon.connect().is_err());
                 None
             }
         };
         client.send(b"endp\0label\0nothing\0\0").expect("send");
         assert_eq!(client.receive_list().expect("reply"), list(NOTHING));
-        // It got in line, but nobody came to the door.
+        // It was connected, but not accepted.
         if let Some(mut next) = next {
             assert_eq!(next.receive_end().expect("end"), (Vec::new(), 0));
         }
@@ -244,7 +246,7 @@ fn nobody_is_let_in_any_more() {
 }
 
 #[test]
-fn sigterm_kills_the_one_in_c_without_a_word() {
+fn sigterm_ends_it_with_statistics_and_kills_the_c_program() {
     let daemon = Setup::new().option("-v").start().expect("start");
     ask(&mut connect(&daemon), LOOKUP, NOTHING);
     daemon.signal(libc::SIGTERM).expect("kill");

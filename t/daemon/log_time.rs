@@ -1,4 +1,4 @@
-//! Times in the log are local ones.
+//! Tests that times in the log are in the local time zone, also in a chroot jail.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,17 +12,17 @@ use super::harness::need;
 use super::harness::postlogd::Postlogd;
 use super::{ask, connect, kind, LOOKUP, NOTHING};
 
-/// One zone that is easy, and one that is not that of any machine.
+/// UTC, and a zone that no machine has.
 const ZONES: [&str; 2] = ["UTC", "TST-5:30"];
 
-/// The time, in seconds.
+/// The time in seconds since 1970.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.expect("after 1970").as_secs()
 }
 
-/// Is this the time of day in that zone, between `start` and now? The format
-/// is one of date(1), which is the judge.
+/// Returns true if `text` is a time in that zone between `start` and now, in a format
+/// of date(1).
 fn is_time(text: &str, zone: &str, format: &str, start: u64) -> bool {
     (start..=now()).any(|second| {
         let mut date = Command::new("date");
@@ -39,7 +39,7 @@ fn statistics_begin_at_a_local_time() {
 }
 
 #[test]
-fn statistics_begin_at_a_local_time_also_in_a_jail() {
+fn statistics_begin_at_a_local_time_also_in_a_chroot_jail() {
     if need::root() {
         start_of_statistics_is_local("y");
     }
@@ -60,7 +60,7 @@ fn start_of_statistics_is_local(jail: &str) {
 }
 
 #[test]
-fn what_goes_to_postlogd_has_local_time() {
+fn lines_to_postlogd_have_local_time() {
     for zone in ZONES {
         let setup = Setup::new().main_cf("maillog_file = /var/log/mail.log");
         let directory = setup.prepare().expect("a directory");
@@ -73,9 +73,9 @@ fn what_goes_to_postlogd_has_local_time() {
     }
 }
 
-/// Writes what is to be /etc/localtime.
+/// Writes the file that is mounted at /etc/localtime.
 fn set_system_zone(directory: &Path, hours: i32) {
-    // In two forms, and a line for when there are no transitions.
+    // Two headers with data, and a line for times after the last transition.
     let mut content = Vec::new();
     for _ in 0..2 {
         let start = content.len();
@@ -91,22 +91,22 @@ fn set_system_zone(directory: &Path, hours: i32) {
     content.extend(format!("\nTST-{hours}\n").bytes());
     let path = directory.join("localtime");
     fs::write(&path, content).expect("write");
-    // What is looked at is the file's time, in seconds.
+    // The C library reads the file again if its time, in seconds, has changed.
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(100_000 + hours as u64);
     let file = File::options().write(true).open(path).expect("open");
     file.set_modified(time).expect("set the time");
 }
 
 #[test]
-fn the_system_time_zone_is_that_of_the_start_also_in_a_jail() {
+fn the_system_time_zone_is_that_of_the_start_also_in_a_chroot_jail() {
     if !Path::new("/etc/localtime").exists() {
         need::skip("an /etc/localtime");
         return;
     }
-    // The C daemon looks again for each line, and finds nothing in a jail.
+    // The C program reads the file again for each line, and has none in a chroot jail.
     let cases: &[(&str, &str)] = match kind() {
         Kind::C => &[("n", "TST-7")],
-        // musl has the file mapped, and sees what is written into it.
+        // musl has mapped the file, so that changes of its content are seen.
         Kind::Port if cfg!(target_env = "musl") => &[("n", "TST-7")],
         Kind::Port => &[("n", "TST-5"), ("y", "TST-5")],
     };

@@ -1,4 +1,4 @@
-/* A system that lets nobody change a limit. */
+/* Makes setrlimit(2) fail. */
 #include <errno.h>
 
 int setrlimit(int resource, const void *limit)
@@ -9,7 +9,7 @@ int setrlimit(int resource, const void *limit)
     return -1;
 }
 
-/* What it is called where file sizes need it. */
+/* Its name with large-file support. */
 int setrlimit64(int resource, const void *limit)
 {
     return setrlimit(resource, limit);

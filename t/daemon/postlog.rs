@@ -1,5 +1,4 @@
-//! Logging through postlogd(8), which maillog_file asks for; and what a line
-//! looks like on stderr.
+//! Tests logging to postlogd(8), which maillog_file enables.
 
 use super::harness::client::Client;
 use super::harness::daemon::Daemon;
@@ -8,7 +7,7 @@ use super::harness::need;
 use super::harness::postlogd::Postlogd;
 use super::{ask, connect, LOOKUP, NOTHING};
 
-/// What begins each line, behind the time: the host is that of every main.cf.
+/// The start of each line after the time; the host name is from main.cf.
 const HEAD: &str = " mail postfix/scache[PID]: ";
 
 /// A daemon that logs through postlogd(8).
@@ -16,14 +15,14 @@ fn setup() -> Setup {
     Setup::new().main_cf("maillog_file = /var/log/mail.log")
 }
 
-/// Starts both.
+/// Starts the stand-in for postlogd(8) and the daemon.
 fn start(setup: Setup) -> (Postlogd, Daemon) {
     let directory = setup.prepare().expect("a directory");
     let postlogd = Postlogd::bind(directory.path(), "postlog");
     (postlogd, setup.start_in(directory).expect("start"))
 }
 
-/// Has the daemon log a warning about this name.
+/// Makes the daemon log a warning with this name.
 fn provoke(client: &mut Client, name: &str) {
     ask(client, &format!("request={name} ."), "status=1 .");
 }
@@ -53,7 +52,7 @@ fn each_line_has_time_host_and_process_and_no_newline() {
 }
 
 #[test]
-fn it_says_how_bad_a_fatal_error_is() {
+fn a_fatal_error_has_its_severity() {
     let (postlogd, daemon) = start(setup().option("-oconnection_cache_ttl_limit=x"));
     let pid = daemon.pid();
     let ended = daemon.wait().expect("end");
@@ -72,7 +71,7 @@ fn a_line_is_cut_after_2000_bytes_and_on_stderr_it_is_whole() {
         let name = "x".repeat(length);
         provoke(&mut connect(&daemon), &name);
         let whole = warning(&name);
-        // The severity is not counted.
+        // The severity does not count.
         let end = whole.len().min("warning: ".len() + 2000);
         assert_eq!(
             postlogd.receive(pid).text,
@@ -83,7 +82,7 @@ fn a_line_is_cut_after_2000_bytes_and_on_stderr_it_is_whole() {
 }
 
 #[test]
-fn in_a_jail_the_log_goes_on() {
+fn in_a_chroot_jail_it_logs_as_well() {
     if !need::root() {
         return;
     }
@@ -94,7 +93,7 @@ fn in_a_jail_the_log_goes_on() {
 }
 
 #[test]
-fn a_socket_made_anew_gets_nothing_from_who_was_connected_with_the_first() {
+fn a_new_socket_gets_nothing_from_a_daemon_that_was_connected_to_the_first() {
     let (postlogd, daemon) = start(setup());
     let pid = daemon.pid();
     let mut client = connect(&daemon);
@@ -114,7 +113,7 @@ fn a_socket_made_anew_gets_nothing_from_who_was_connected_with_the_first() {
 }
 
 #[test]
-fn without_a_postlogd_it_works_all_the_same_and_logs_when_one_comes() {
+fn without_a_postlogd_it_works_and_logs_when_one_comes() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     provoke(&mut client, "lost");

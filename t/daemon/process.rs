@@ -1,5 +1,5 @@
-//! The process itself, as /proc shows it: descriptors, limits, directories,
-//! user, signals.
+//! Tests the process as /proc shows it: descriptors, limits, directories, user,
+//! signals; and the descriptors that master(8) hands over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use super::{ask, connect, connect_to, kind, no_client_is_left, save, warnings, L
 
 const O_CLOEXEC: u32 = 0o2000000;
 
-/// A daemon that has finished its start-up.
+/// Starts a daemon, and waits until it has started up.
 fn started(setup: Setup) -> Daemon {
     let daemon = setup.start().expect("start");
     drop(connect(&daemon));
@@ -26,15 +26,15 @@ fn started(setup: Setup) -> Daemon {
     daemon
 }
 
-/// Where a link in its /proc leads to.
+/// The target of a link in its /proc.
 fn link(daemon: &Daemon, name: &str) -> PathBuf {
     fs::read_link(daemon.proc(name)).expect("a link in /proc")
 }
 
-/// A daemon with a queue directory that it is not started in, and with this
-/// in the column `chroot` of master.cf; that directory, as the kernel calls it.
-fn elsewhere(jail: &str) -> (Daemon, PathBuf) {
-    let setup = Setup::new().line(&format!("scache unix - - {jail} - 1 scache"));
+/// Starts a daemon whose queue directory is not the one that it is started in, with
+/// `chroot` in that column of master.cf. Returns the queue directory, too.
+fn elsewhere(chroot: &str) -> (Daemon, PathBuf) {
+    let setup = Setup::new().line(&format!("scache unix - - {chroot} - 1 scache"));
     let directory = setup.prepare().expect("a directory");
     let queue = fs::canonicalize(directory.path().join("data")).expect("data");
     let option = format!("-oqueue_directory={}", queue.display());
@@ -43,17 +43,17 @@ fn elsewhere(jail: &str) -> (Daemon, PathBuf) {
     (daemon, queue)
 }
 
-/// What its /proc/PID/status says about that.
+/// The value of a line of its /proc/PID/status.
 fn status(daemon: &Daemon, name: &str) -> String {
-    daemon.status_field("status", name).expect("/proc")
+    daemon.status_field(name).expect("/proc")
 }
 
-/// The flags of all open files of the process, or `self`.
+/// The flags of all open files, by descriptor, of a process in /proc.
 fn flags(proc: &Path) -> BTreeMap<u32, u32> {
     let entries = fs::read_dir(proc.join("fdinfo")).expect("/proc");
     let flags = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
-        // The descriptor that reads our own directory may be gone by now.
+        // The descriptor with which this reads its own directory may be closed.
         let info = fs::read_to_string(&path).ok()?;
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
         let number = path.file_name()?.to_str()?.parse().ok()?;
@@ -63,8 +63,8 @@ fn flags(proc: &Path) -> BTreeMap<u32, u32> {
 }
 
 #[test]
-fn nothing_that_is_open_survives_an_exec_except_sessions_in_c() {
-    // What master(8) was started with itself is not the daemon's business.
+fn no_descriptor_survives_an_exec_except_sessions_of_the_c_program() {
+    // Descriptors that master(8) was started with are not counted.
     let mut others = flags(Path::new("/proc/self"));
     others.retain(|fd, flags| !(3..=7).contains(fd) && *flags & O_CLOEXEC == 0);
     let daemon = started(Setup::new().sockets(2));
@@ -114,7 +114,7 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
 }
 
 #[test]
-fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
+fn a_soft_limit_that_cannot_be_raised_is_used_with_a_warning() {
     let shim = Interposed::build_or_skip("daemon/no_setrlimit.c", "make setrlimit(2) fail");
     let Some(library) = shim else { return };
     if !need::open_files(321) {
@@ -137,8 +137,8 @@ fn where_it_cannot_be_raised_the_soft_limit_has_to_do() {
 }
 
 #[test]
-fn its_version_can_be_read_off_the_program() {
-    // Debian's 3.11 has lost it.
+fn the_program_file_has_its_version() {
+    // The C program of Debian's 3.11 has not.
     if kind() == Kind::C {
         return;
     }
@@ -150,7 +150,7 @@ fn its_version_can_be_read_off_the_program() {
 }
 
 #[test]
-fn fewer_open_files_than_256_are_worth_a_warning() {
+fn fewer_open_files_than_256_cause_a_warning() {
     if !need::open_files(256) {
         return;
     }
@@ -166,7 +166,7 @@ fn fewer_open_files_than_256_are_worth_a_warning() {
 }
 
 #[test]
-fn a_watchdog_needs_three_seconds() {
+fn daemon_timeout_is_at_least_three_seconds() {
     drop(started(Setup::new().main_cf("daemon_timeout = 3s")));
     let short = Setup::new().main_cf("daemon_timeout = 2s").start();
     let ended = short.expect("start").wait().expect("end");
@@ -178,10 +178,10 @@ fn a_watchdog_needs_three_seconds() {
     assert_eq!(ended.status_text(), status);
 }
 
-/// There is one socket too few, and the log gets the number of the other. C
-/// waits for clients there.
+/// There is one socket less than -s says, and the log socket gets that descriptor.
+/// (The C program accepts clients from it.)
 #[test]
-fn with_fewer_sockets_than_it_is_told_of_it_takes_no_descriptor_of_its_own() {
+fn with_fewer_sockets_than_s_says_it_uses_no_descriptor_of_its_own_as_one() {
     if kind() == Kind::C {
         return;
     }
@@ -230,14 +230,14 @@ fn a_descriptor_that_master_should_have_left_open_is_named() {
 }
 
 #[test]
-fn it_lives_in_the_queue_directory() {
+fn its_working_directory_is_the_queue_directory() {
     let (daemon, queue) = elsewhere("n");
     assert_eq!(link(&daemon, "cwd"), queue);
     assert_eq!(link(&daemon, "root"), PathBuf::from("/"));
 }
 
 #[test]
-fn in_a_jail_the_queue_directory_is_all_there_is() {
+fn in_a_chroot_jail_the_root_is_the_queue_directory() {
     if !need::root() {
         return;
     }
@@ -252,7 +252,7 @@ fn it_becomes_mail_owner_with_all_groups_of_that_account() {
     if !need::root() {
         return;
     }
-    // Not many systems have an account with more than one group.
+    // The account with the most groups: often all have only one.
     let owner = ["backup", "postfix", "mail", "daemon"]
         .into_iter()
         .max_by_key(|owner| id("-G", owner).split(' ').count())
@@ -282,7 +282,7 @@ fn it_keeps_its_privileges_unless_told_to_drop_them() {
     }
 }
 
-/// What id(1) says about an account; nothing when there is none.
+/// The output of id(1) for an account; empty if there is none.
 fn id(option: &str, account: &str) -> String {
     let output = Command::new("id").args([option, account]).output();
     let text = output.expect("id(1)").stdout;
@@ -301,7 +301,7 @@ fn sorted(numbers: &str) -> Vec<u32> {
 fn it_ignores_the_signals_of_broken_pipes_and_large_files() {
     let daemon = started(Setup::new());
     let ignored = u64::from_str_radix(&status(&daemon, "SigIgn"), 16).expect("hexadecimal");
-    // Those above cannot be reset: they are the C library's.
+    // Without real-time signals, of which the C library uses some.
     let ignored = ignored & 0x7fff_ffff;
     let bit = |signal: libc::c_int| 1u64 << (signal - 1);
     let expected = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);

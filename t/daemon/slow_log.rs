@@ -1,5 +1,5 @@
-//! A reader of the log that is slow: the daemon waits for it, and no line is
-//! lost, not with -v either.
+//! Tests a slow reader of the log: the daemon waits for it and loses no line, not
+//! even with -v.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -22,7 +22,8 @@ const PAUSE: Duration = Duration::from_micros(100);
 
 /// Number of requests. With -v each has several lines in the log.
 const REQUESTS: usize = 1500;
-const FEWEST_LINES: usize = 10_000;
+/// Minimum number of lines of all requests.
+const MIN_LINES: usize = 10_000;
 
 /// A daemon that logs to postlogd(8).
 fn postlog(setup: Setup) -> (Postlogd, Daemon) {
@@ -33,19 +34,19 @@ fn postlog(setup: Setup) -> (Postlogd, Daemon) {
     (postlogd, daemon)
 }
 
-/// With -v, and not to stderr.
+/// A daemon that logs with -v, and not to stderr.
 fn verbose() -> Setup {
     Setup::new().without_stderr_log().option("-v")
 }
 
-/// Has requests sent and answered meanwhile, and waits until no more fits into
-/// the socket of the log.
+/// Sends requests and receives replies in another thread, and waits until the socket
+/// of the log is full.
 fn fill_log(daemon: &Daemon, mut client: Client, log: &Path) {
     daemon.drain_status().expect("the status is read");
     thread::spawn(move || {
         for number in 0..REQUESTS {
             let sent = client.send_list(&format!("request=line-{number} ."));
-            // In one test the daemon ends before it has answered.
+            // In one test the daemon ends before it has replied to all.
             let Ok(reply) = sent.and_then(|()| client.receive_list()) else {
                 return;
             };
@@ -59,12 +60,12 @@ fn fill_log(daemon: &Daemon, mut client: Client, log: &Path) {
     });
 }
 
-/// Fills the log and only then reads it, slowly: for each request there are the
-/// same lines as for all others, in the same order.
+/// Fills the log and then reads it slowly: all requests have the same lines in the
+/// same order.
 fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String) {
     let mut first = Vec::new();
     let client = thread::scope(|scope| {
-        // What is logged until then may be more than fits.
+        // In another thread: the lines up to the announcement may fill the socket.
         let client = scope.spawn(|| connect(daemon));
         while !next().ends_with("send attr protocol = connection_cache_protocol") {}
         client.join().expect("a client")
@@ -88,7 +89,7 @@ fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String
             assert_eq!(lines, first, "{name}");
         }
     }
-    assert!(first.len() * REQUESTS >= FEWEST_LINES);
+    assert!(first.len() * REQUESTS >= MIN_LINES);
 }
 
 #[test]
@@ -108,11 +109,11 @@ fn nothing_is_lost_on_the_way_to_syslogd() {
 }
 
 #[test]
-fn sigterm_ends_the_daemon_though_nobody_reads_the_log() {
+fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
     let (_postlogd, daemon) = postlog(Setup::new());
     let log = daemon.directory().join("q/public/postlog");
     let mut client = connect(&daemon);
-    // Now there are statistics to log at the end.
+    // So that there are statistics to log at the end.
     ask(&mut client, LOOKUP, NOTHING);
     fill_log(&daemon, client, &log);
     daemon.signal(libc::SIGTERM).expect("kill");

@@ -1,5 +1,5 @@
-//! The status pipe: what goes through it to master(8), and what it means when
-//! nobody listens any more.
+//! Tests the status messages to master(8), and the end when master(8) has closed the
+//! pipe.
 
 use super::harness::client::{list, PATIENCE};
 use super::harness::daemon::{Daemon, Status};
@@ -10,12 +10,13 @@ use super::{ask, connect, kind, no_client_is_left, LOOKUP, NOTHING};
 const TAKEN: i32 = 0;
 const AVAILABLE: i32 = 1;
 
-/// The two kinds of status pipe: the real master(8) hands over the first.
+/// The two kinds of status pipe: master(8) uses a pair of sockets.
 fn pair_and_pipe() -> [Setup; 2] {
     [Setup::new(), Setup::new().status_on_a_pipe()]
 }
 
-/// Every status message from now to the daemon's end by a signal.
+/// Waits for the expected number of status messages, ends the daemon by a signal, and
+/// returns all messages.
 fn messages_to_the_end(daemon: &mut Daemon, expected: usize) -> Vec<Status> {
     let mut messages = Vec::new();
     while messages.len() < expected {
@@ -30,15 +31,14 @@ fn messages_to_the_end(daemon: &mut Daemon, expected: usize) -> Vec<Status> {
 }
 
 #[test]
-fn the_first_request_is_reported_as_a_pair_and_in_c_every_request_is() {
+fn the_first_request_is_reported_as_a_pair_and_by_the_c_program_every_one() {
     for setup in pair_and_pipe() {
         let mut daemon = setup.env("GENERATION", "17").start().expect("start");
         let mut client = connect(&daemon);
         for _ in 0..3 {
             ask(&mut client, LOOKUP, NOTHING);
         }
-        // The daemon has ended its work on the third request when it has seen
-        // the client go.
+        // When the daemon has closed the connection, it is done with the third request.
         drop(client);
         no_client_is_left(&daemon);
         let message = |status| Status {
@@ -69,7 +69,7 @@ fn a_request_is_reported_as_taken_before_it_is_complete() {
 }
 
 #[test]
-fn requests_that_overlap_are_reported_as_one_pair_and_in_c_one_after_the_other() {
+fn requests_that_overlap_are_reported_as_one_pair_and_by_the_c_program_one_by_one() {
     let mut daemon = Setup::new().start().expect("start");
     let mut clients = [connect(&daemon), connect(&daemon)];
     for client in &mut clients {
@@ -116,7 +116,7 @@ fn without_a_generation_from_master_it_is_zero() {
 }
 
 #[test]
-fn a_generation_is_octal_as_far_as_its_digits_are() {
+fn a_generation_is_octal_up_to_the_first_other_character() {
     for (text, generation) in [("377", 0o377), ("178", 0o17), ("81", 0)] {
         let mut daemon = Setup::new().env("GENERATION", text).start().expect("start");
         ask(&mut connect(&daemon), LOOKUP, NOTHING);
@@ -130,7 +130,7 @@ fn a_generation_is_octal_as_far_as_its_digits_are() {
 fn when_master_is_gone_it_logs_its_statistics_and_exits() {
     for setup in pair_and_pipe() {
         let daemon = setup.option("-v").start().expect("start");
-        // One client has gone and one is there.
+        // One client has disconnected and one has not.
         let mut client = connect(&daemon);
         ask(&mut connect(&daemon), LOOKUP, NOTHING);
         let ended = daemon.end().expect("end");

@@ -1,5 +1,5 @@
-//! Logging to syslogd: what is sent, and how it is found again when it has been
-//! started anew. (Priorities and names are in t/options.)
+//! Tests logging to syslogd: the bytes of a line, and a syslogd that is restarted.
+//! (Priorities and names are tested in t/options.)
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::harness::client::{Client, PATIENCE};
 use super::harness::daemon::Daemon;
-use super::harness::log_text::SYSLOG_END;
+use super::harness::log_text::{has_form, SYSLOG_END};
 use super::harness::master::{binary, Setup};
 use super::harness::namespace;
 use super::{ask, connect};
 
-/// A syslogd whose socket the daemon sees as /dev/log; gone when dropped.
+/// A syslogd whose socket is /dev/log for the daemon; removed when dropped.
 pub struct Syslogd {
     socket: Socket,
     path: PathBuf,
@@ -23,7 +23,7 @@ pub struct Syslogd {
 
 enum Socket {
     Datagram(UnixDatagram),
-    /// With the connection that was accepted.
+    /// The listener, and the connection that was accepted.
     Stream(UnixListener, Option<UnixStream>),
 }
 
@@ -49,8 +49,8 @@ impl Syslogd {
         Syslogd { socket, path }
     }
 
-    /// The next line, all of it, as the process of that number sent it; with
-    /// `PID` instead of the number and `TIME` instead of what looks like one.
+    /// Receives a line of the process with that id, with `PID` in place of the id and
+    /// `TIME` in place of the time.
     pub fn receive(&mut self, pid: u32) -> String {
         let line = match &mut self.socket {
             Socket::Datagram(socket) => {
@@ -72,13 +72,14 @@ impl Syslogd {
         let line = String::from_utf8(line).expect("text");
         let (priority, rest) = line.split_at(line.find('>').expect("a priority") + 1);
         let (time, rest) = rest.split_at(15);
-        assert!(is_time(time), "{line}");
+        assert!(has_form(time, "Aaa _0 00:00:00"), "{line}");
         format!("{priority}TIME{rest}").replacen(&format!("[{pid}]"), "[PID]", 1)
     }
 }
 
 impl Drop for Syslogd {
-    /// (A process that is just being made may have the sockets open, too.)
+    /// Shuts the sockets down, because a process that another test is starting may
+    /// have inherited them.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         let _ = match &self.socket {
@@ -96,19 +97,8 @@ fn accept(listener: &UnixListener) -> UnixStream {
     connection
 }
 
-/// Is it of the form `Mmm dd hh:mm:ss`, with a blank before a single digit?
-fn is_time(text: &str) -> bool {
-    let form = "Aaa _0 00:00:00".chars();
-    form.zip(text.chars()).all(|(form, char)| match form {
-        'A' => char.is_ascii_uppercase(),
-        'a' => char.is_ascii_lowercase(),
-        '0' => char.is_ascii_digit(),
-        '_' => matches!(char, ' ' | '1'..='3'),
-        other => char == other,
-    })
-}
-
-/// Starts a daemon with that syslogd, if it can be hidden from all others.
+/// Starts a daemon with that syslogd, in a mount namespace. None if this cannot be
+/// done; then the test is skipped.
 pub fn start(setup: Setup, syslogd: fn(&Path) -> Syslogd) -> Option<(Syslogd, Daemon)> {
     let directory = setup.prepare().expect("a directory");
     fs::create_dir(directory.path().join("dev")).expect("mkdir");
@@ -119,12 +109,12 @@ pub fn start(setup: Setup, syslogd: fn(&Path) -> Syslogd) -> Option<(Syslogd, Da
     Some((syslogd, daemon))
 }
 
-/// Has the daemon log a warning about this name.
+/// Makes the daemon log a warning with this name.
 fn provoke(client: &mut Client, name: &str) {
     ask(client, &format!("request={name} ."), "status=1 .");
 }
 
-/// What is sent then, without the NUL of a stream.
+/// The line with that warning, without the NUL byte that ends it in a stream.
 fn warning(name: &str) -> String {
     let text = format!("warning: unrecognized request: \"{name}\", ignored");
     format!("<20>TIME postfix/scache[PID]: {text}{SYSLOG_END}")
@@ -156,7 +146,7 @@ fn in_a_stream_a_nul_byte_ends_a_line() {
 
 #[test]
 #[cfg_attr(target_env = "musl", ignore = "its syslog(3) knows datagrams only")]
-fn a_syslogd_that_was_started_anew_gets_the_next_line_whatever_its_socket_is() {
+fn a_syslogd_that_was_restarted_gets_the_next_line_whatever_its_socket_is() {
     let Some((mut syslogd, daemon)) = start(Setup::new(), Syslogd::datagram) else {
         return;
     };

@@ -1,6 +1,6 @@
 /*
- * accept(2) that fails with the error number in the file $ACCEPT_ERROR, if
- * that is not 0.
+ * Makes accept(2) fail with the error number in the file $ACCEPT_ERROR, unless that
+ * is 0.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +15,7 @@ static int error(void)
     static int fd = -1;
     char text[32] = "";
 
-    /* Opened once: the program may be in a jail, or another user, later. */
+    /* Opened once: the program may change its root directory and user later. */
     if (fd < 0)
         fd = open(getenv("ACCEPT_ERROR"), O_RDONLY | O_CLOEXEC);
     if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0)

@@ -1,4 +1,4 @@
-//! `postfix reload` while clients are busy: nobody is cut off in the middle.
+//! Tests `postfix reload` while clients are busy: no exchange is cut off.
 
 use std::fs::File;
 use std::io;
@@ -13,23 +13,23 @@ use crate::stopped_clock::Shim;
 const RELOADS: usize = 60;
 const CLIENTS: usize = 8;
 
-/// So many requests are answered before the next reload.
+/// Number of requests that are answered before a reload.
 const REQUESTS: usize = 200;
 
-/// How far a client had come when it was left alone.
+/// The state of a client when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Left {
-    /// It had heard nothing yet: it will ask the next process.
+    /// Its request was not answered: a client repeats it with the next process.
     Unanswered,
-    /// In the middle of an exchange.
+    /// It was in the middle of an exchange.
     Cut,
 }
 
-/// For the daemon the time stands still: on a machine with other things to do a
-/// client may not get his turn within the second that the end may take.
+/// The daemon's clock is stopped: on a busy machine a client may not run within the
+/// second after which the daemon cuts clients off.
 #[test]
 fn no_client_is_cut_off_in_the_middle_by_reloads() {
-    let Some(clock) = Shim::to_stand_still() else {
+    let Some(clock) = Shim::to_stop() else {
         return;
     };
     let (mut unanswered, mut cut) = (0, 0);
@@ -45,7 +45,7 @@ fn no_client_is_cut_off_in_the_middle_by_reloads() {
     assert_eq!(cut, 0);
 }
 
-/// Master goes away while clients are busy; where each of them was then.
+/// Closes the status pipe while clients are busy. Returns the state of each of them.
 fn reload_under_load(clock: &Shim) -> Vec<Left> {
     let mut daemon = clock.stopped(setup()).start().expect("start");
     let answered = AtomicUsize::new(0);
@@ -76,7 +76,7 @@ fn end_of(daemon: Daemon) {
     assert_eq!(ended.log.iter().find(odd), None);
 }
 
-/// Saves and finds sessions until the daemon is not there any more.
+/// Saves and finds sessions until the daemon ends the connection.
 fn be_busy(mut client: Client, answered: &AtomicUsize) -> Left {
     let session = File::open("/dev/null").expect("open");
     loop {

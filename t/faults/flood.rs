@@ -1,7 +1,5 @@
-//! Clients that talk without a pause take turns with the others.
-//!
-//! How long somebody has to wait is seen in the log: each list of a flood
-//! leaves a line there.
+//! Tests that clients which send without a pause yield to others: each list of a
+//! flood has a line in the log, and the lines before an answer are counted.
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -9,13 +7,13 @@ use crate::help::*;
 
 const FLOODERS: usize = 5;
 
-/// As many NUL bytes as one read takes: each is a list of its own.
+/// As many NUL bytes as one read takes: each of them is an empty list.
 const FLOOD: [u8; 4096] = [0; 4096];
 
-/// The line that such a list leaves.
+/// The line that an empty list leaves in the log.
 const LINE: &str = "missing attribute request in input from scache socket";
 
-/// While the daemon is stopped, every flooder says a lot.
+/// Has every flooder send its flood while the daemon is stopped.
 fn flooded(daemon: &Daemon) -> Vec<Client> {
     let mut flooders: Vec<Client> = (0..FLOODERS).map(|_| connect(daemon)).collect();
     daemon.stop().expect("stop");
@@ -25,7 +23,7 @@ fn flooded(daemon: &Daemon) -> Vec<Client> {
     flooders
 }
 
-/// How many lines of the flood stand before this line of the log.
+/// Number of lines of the flood in the log before the line with `text`.
 fn lines_before(daemon: &Daemon, text: &str) -> usize {
     assert!(daemon.wait_for_log(text));
     let log = daemon.log();
@@ -33,8 +31,8 @@ fn lines_before(daemon: &Daemon, text: &str) -> usize {
     before.filter(|line| line.contains(LINE)).count()
 }
 
-/// The rest of the flood is looked at, too, line for line.
-fn is_looked_at_to_the_end(daemon: Daemon, flooders: Vec<Client>) {
+/// The rest of the flood is read, too: there is a line for each list.
+fn is_read_to_the_end(daemon: Daemon, flooders: Vec<Client>) {
     for client in &flooders {
         client.half_close().expect("shutdown");
     }
@@ -56,11 +54,11 @@ fn a_request_waits_for_one_list_of_each_other_client() {
     assert_eq!(client.receive_list().expect("reply"), list("status=1 ."));
     let lines = lines_before(&daemon, "frobnicate");
     assert!(lines <= FLOODERS, "{lines}");
-    is_looked_at_to_the_end(daemon, flooders);
+    is_read_to_the_end(daemon, flooders);
 }
 
 #[test]
-fn a_new_client_is_let_in_and_served_in_the_meantime() {
+fn a_new_client_is_accepted_and_served_in_the_meantime() {
     let daemon = setup().start().expect("start");
     let flooders = flooded(&daemon);
     let mut client = daemon.connect().expect("connect");
@@ -69,7 +67,7 @@ fn a_new_client_is_let_in_and_served_in_the_meantime() {
     client.receive_list().expect("announcement");
     assert_eq!(client.receive_list().expect("reply"), list("status=1 ."));
     let lines = lines_before(&daemon, "frobnicate");
-    // Being let in is one thing, being served another.
+    // It waits once to be accepted, and once to be served.
     assert!(lines <= 2 * FLOODERS, "{lines}");
-    is_looked_at_to_the_end(daemon, flooders);
+    is_read_to_the_end(daemon, flooders);
 }

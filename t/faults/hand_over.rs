@@ -1,5 +1,5 @@
-//! A session that did not reach its client is not lost, and one that did is
-//! the client's.
+//! Tests that a session that did not reach its client stays in the cache, and that one
+//! that did is the client's.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_session_that_is_back_is_named_in_the_log_of_v() {
 
 #[test]
 fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
-    let Some(clock) = Shim::to_stand_still() else {
+    let Some(clock) = Shim::to_stop() else {
         return;
     };
     let daemon = clock.stopped(setup()).start().expect("start");
@@ -63,15 +63,15 @@ fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
     clock.off_by(3);
     answers(&mut other_client);
     assert!(is_held(&other), "the time is not over");
-    // If it began anew, it would end at 6.
+    // With a new time to live it would end at 6.
     clock.off_by(5);
     answers(&mut other_client);
     closed(&other);
 }
 
 #[test]
-fn a_session_whose_time_ended_while_it_was_on_its_way_is_closed_when_it_comes_back() {
-    let Some(clock) = Shim::to_stand_still() else {
+fn a_session_that_expired_while_it_was_on_its_way_is_closed_when_it_comes_back() {
+    let Some(clock) = Shim::to_stop() else {
         return;
     };
     let daemon = clock.stopped(setup()).start().expect("start");
@@ -130,22 +130,22 @@ fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
     assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
 }
 
-/// What a client has not read takes up room. When there is none left, that is no
-/// reason to keep the session.
+/// The socket buffer of a client that does not read is full at some point. The
+/// session is sent when there is space again.
 #[test]
 fn a_session_waits_for_a_client_that_reads_late() {
     const LOOKUP: &str = "request=find_endp label=nothing .";
     let daemon = setup().start().expect("start");
     let mut other_client = connect(&daemon);
     let mut full = connect(&daemon);
-    let mut room = 0;
+    let mut most = 0;
     full.send_list(LOOKUP).expect("send");
     while !is_left_unread(&daemon, &full) {
-        room += 1;
+        most += 1;
         full.send_list(LOOKUP).expect("send");
     }
-    // Of the answers to those that were read, the last one was too much.
-    for before in room - 3..room {
+    // The answer to the last request that was read did not fit.
+    for before in most - 3..most {
         let mut client = connect(&daemon);
         let (file, _other) = session();
         save(&mut other_client, 100, "e", "p", &file);

@@ -1,5 +1,5 @@
-//! What the tests of faults have in common: a daemon, clients that know the
-//! protocol, and the question whether all is as it was.
+//! Shared by the tests of faults: starts the daemon, makes the exchanges of smtp(8),
+//! and compares the descriptors and the memory of the daemon with those before.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -14,14 +14,15 @@ use crate::harness::daemon::Daemon;
 use crate::harness::master::Setup;
 use crate::harness::sys;
 
-/// This tree's daemon, whatever `SCACHE` says: the C daemon is not like this.
+/// This daemon, whatever `SCACHE` says: the C program does not pass these tests.
 pub fn setup() -> Setup {
     Setup::new()
         .binary(env!("CARGO_BIN_EXE_scache"))
         .main_cf("connection_cache_ttl_limit = 1000s")
 }
 
-/// A script in `directory` that does what bash is to do, and becomes the daemon.
+/// Writes a script to `directory` that runs the bash commands `prepare` and executes
+/// the daemon.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub fn script(directory: &Path, prepare: &str) -> PathBuf {
     let path = directory.join("script");
@@ -32,7 +33,7 @@ pub fn script(directory: &Path, prepare: &str) -> PathBuf {
     path
 }
 
-/// A client that has heard the announcement.
+/// Connects a client, and receives the announcement.
 pub fn connect(daemon: &Daemon) -> Client {
     let mut client = daemon.connect().expect("connect");
     let hello = client.receive_list().expect("announcement");
@@ -46,7 +47,7 @@ pub fn ask(client: &mut Client, text: &str) -> Vec<u8> {
     client.receive_list().expect("reply")
 }
 
-/// save_endp as smtp(8) does it; the answer.
+/// Makes a save_endp request as smtp(8) does. Returns the last reply.
 pub fn save(client: &mut Client, ttl: u32, endp: &str, prop: &str, fd: impl AsFd) -> Vec<u8> {
     let request = format!("request=save_endp ttl={ttl} label={endp} property={prop} .");
     assert_eq!(ask(client, &request), list("dummy= ."));
@@ -54,7 +55,8 @@ pub fn save(client: &mut Client, ttl: u32, endp: &str, prop: &str, fd: impl AsFd
     client.receive_list().expect("status")
 }
 
-/// find_endp as smtp(8) does it; the property and the session.
+/// Makes a find_endp request as smtp(8) does. Returns the property and the session.
+/// None if there is none.
 pub fn find(client: &mut Client, endp: &str) -> Option<(String, OwnedFd)> {
     let prop = find_begun(client, endp)?;
     client.send_list("dummy= .").expect("send");
@@ -63,7 +65,8 @@ pub fn find(client: &mut Client, endp: &str) -> Option<(String, OwnedFd)> {
     Some((prop, fd))
 }
 
-/// find_endp up to the reply, which has this property.
+/// Makes a find_endp request up to the first reply. Returns the property. None if
+/// there is no session.
 pub fn find_begun(client: &mut Client, endp: &str) -> Option<String> {
     let reply = ask(client, &format!("request=find_endp label={endp} ."));
     let words: Vec<&[u8]> = reply.split(|&byte| byte == 0).collect();
@@ -72,18 +75,18 @@ pub fn find_begun(client: &mut Client, endp: &str) -> Option<String> {
     (words[1] == b"0").then_some(prop)
 }
 
-/// The daemon answers.
+/// Asserts that the daemon answers a request.
 pub fn answers(client: &mut Client) {
     let reply = ask(client, "request=find_endp label=nothing .");
     assert_eq!(reply, list("status=2 property= ."));
 }
 
-/// A session: one end to be cached, the other to see whether it is open.
+/// A session: one end to be cached, the other end to see whether the first is open.
 pub fn session() -> (UnixStream, UnixStream) {
     UnixStream::pair().expect("socketpair")
 }
 
-/// Waits until nobody has the other end any more; when that was.
+/// Waits until no process has the other end. Returns the time.
 pub fn closed(mut end: &UnixStream) -> Instant {
     end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let count = end.read(&mut [0]).expect("the session to be closed");
@@ -91,7 +94,7 @@ pub fn closed(mut end: &UnixStream) -> Instant {
     Instant::now()
 }
 
-/// Whether somebody has the other end.
+/// Returns true if some process has the other end.
 pub fn is_held(mut end: &UnixStream) -> bool {
     end.set_nonblocking(true).expect("fcntl");
     let is_held = end.read(&mut [0]).is_err();
@@ -99,7 +102,7 @@ pub fn is_held(mut end: &UnixStream) -> bool {
     is_held
 }
 
-/// Waits until this is so.
+/// Waits until `so` returns true.
 pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
@@ -108,14 +111,15 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Whether the daemon waits for something.
+/// Returns true if the daemon is asleep.
 pub fn is_asleep(daemon: &Daemon) -> bool {
-    let state = daemon.status_field("status", "State").expect("/proc");
+    let state = daemon.status_field("State").expect("/proc");
     state.starts_with('S')
 }
 
-/// Waits until the daemon has read all that this client sent, or sleeps with
-/// something to read: then it waits for the client to read its replies.
+/// Waits until the daemon has read all that this client sent, or sleeps with unread
+/// input. Returns true in the second case: the daemon waits for the client to read
+/// replies.
 pub fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
     let start = Instant::now();
     let mut asleep = 0;
@@ -130,15 +134,14 @@ pub fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
     false
 }
 
-/// How much a daemon uses, to be compared with later.
+/// The descriptors and the memory of a daemon before a test.
 pub struct Before {
     fds: usize,
     memory: u64,
 }
 
 impl Before {
-    /// Looks at a daemon that has served a client, so that it has what it
-    /// needs to serve one.
+    /// Those of a daemon that has served one client: it allocates some of them then.
     pub fn of(daemon: &Daemon) -> Before {
         let (ours, _theirs) = session();
         let mut client = connect(daemon);
@@ -168,7 +171,7 @@ impl Before {
         }
     }
 
-    /// The daemon uses no more memory than `slack` KiB above.
+    /// Asserts that the daemon uses at most `slack` KiB more memory.
     pub fn memory_is_back(&self, daemon: &Daemon, slack: u64) {
         let memory = daemon.memory().expect("/proc");
         println!("VmRSS: {} KiB before, {memory} after", self.memory);
@@ -180,8 +183,8 @@ impl Before {
     }
 }
 
-/// Whole exchanges, as pieces of bytes that the client sends; after each but
-/// the last it receives something. All are about endpoint `e` and name `d`.
+/// Whole exchanges, as pieces that the client sends; after each but the last it
+/// receives something. The endpoint is `e` and the destination `d`.
 pub const EXCHANGES: [&[Piece]; 5] = [
     &[
         Piece::List("request=save_endp ttl=100 label=stall property=p ."),
@@ -203,15 +206,15 @@ pub const EXCHANGES: [&[Piece]; 5] = [
     &[Piece::List("request=nonsense .")],
 ];
 
-/// What a client sends at a time.
+/// A piece that a client sends in one write.
 #[derive(Clone, Copy)]
 pub enum Piece {
     List(&'static str),
     Fd,
 }
 
-/// Every place at which an exchange can be broken off: after so many whole
-/// pieces and so many bytes.
+/// All places at which an exchange can be broken off: after a number of whole pieces
+/// and a number of bytes.
 pub fn breaks(exchange: &[Piece]) -> Vec<(usize, usize)> {
     let length = |piece: &Piece| match piece {
         Piece::List(text) => list(text).len(),
@@ -223,7 +226,7 @@ pub fn breaks(exchange: &[Piece]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Takes an exchange as far as this place, receiving what comes in between.
+/// Makes an exchange up to this place, and receives the replies on the way.
 pub fn begin(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd: impl AsFd) {
     for piece in &exchange[..place.0] {
         match piece {
@@ -237,7 +240,7 @@ pub fn begin(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd:
     }
 }
 
-/// Takes an exchange from this place to its end.
+/// Makes the rest of an exchange from this place on.
 pub fn finish(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd: impl AsFd) {
     for (number, piece) in exchange.iter().enumerate().skip(place.0) {
         let skip = if number == place.0 { place.1 } else { 0 };
@@ -251,7 +254,7 @@ pub fn finish(client: &mut Client, exchange: &[Piece], place: (usize, usize), fd
     }
 }
 
-/// Receives whatever the daemon says next.
+/// Receives the next list or descriptor.
 fn next(client: &mut Client) {
     use crate::harness::client::Item;
     match client.receive(PATIENCE).expect("receive") {

@@ -1,5 +1,5 @@
-//! Clients that stall, swallow nothing, talk endlessly, send descriptors to
-//! whom has no use for them, or leave in the middle.
+//! Tests clients that stall, do not read, send without end, send descriptors with the
+//! wrong requests, or disappear in the middle of a request.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -48,8 +48,8 @@ fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
 
 #[test]
 fn clients_that_leave_at_every_byte_take_no_session_with_them() {
-    // So few descriptors that the session would have to make room if those
-    // that came back went on to be counted as on their way.
+    // So few descriptors that the session would be evicted if sessions that came
+    // back were still counted as on their way.
     let daemon = setup().nofile(40, 40).start().expect("start");
     let before = Before::of(&daemon);
     let (file, _other) = session();
@@ -63,7 +63,7 @@ fn clients_that_leave_at_every_byte_take_no_session_with_them() {
         for place in breaks(exchange) {
             for reset in [false, true] {
                 if place.0 == 2 && !reset {
-                    continue; // It has the session.
+                    continue; // The client has the session.
                 }
                 leave_at(&daemon, exchange, place, reset, &file);
                 answers(&mut client);
@@ -82,8 +82,8 @@ fn clients_that_leave_at_every_byte_take_no_session_with_them() {
     before.is_back(&daemon);
 }
 
-/// Leaves at this place, having read what came, or with a reset: when what
-/// came has not been read.
+/// Disappears at this place: after reading all replies, or, with `reset`, without
+/// reading them, which resets the connection.
 fn leave_at(
     daemon: &Daemon,
     exchange: &[Piece],
@@ -107,8 +107,8 @@ fn leave_at(
     begin(&mut client, exchange, place, file);
 }
 
-/// Sends requests, each when the one before has been read, until no more are
-/// read; how many.
+/// Sends requests, each when the one before has been read, until the daemon reads no
+/// more. Returns their number.
 fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usize {
     for count in 0..5000 {
         client.send(request).expect("send");
@@ -116,7 +116,7 @@ fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usiz
             return count + 1;
         }
     }
-    panic!("the daemon reads on and on, and nobody reads its replies");
+    panic!("the daemon does not stop reading, though its replies are not read");
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
 fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
     let daemon = setup().main_cf("ipc_timeout = 4s").start().expect("start");
     let before = Before::of(&daemon);
-    let mut deaf: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
-    for client in &mut deaf {
+    let mut clients: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
+    for client in &mut clients {
         // Long replies, so that a part of one remains.
         let name = "n".repeat(100);
         send_until_full(
@@ -173,17 +173,17 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
     wait_until("they are gone", || {
         daemon.connections().expect("/proc").is_empty()
     });
-    drop(deaf);
+    drop(clients);
     before.is_back(&daemon);
 }
 
 #[test]
-fn a_client_that_has_shut_its_ears_is_disconnected() {
+fn a_client_that_has_shut_down_receiving_is_disconnected() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
     let mut deaf = connect(&daemon);
     deaf.deafen().expect("shutdown");
-    // It could go on to talk, and nobody would be any the wiser.
+    // It could go on sending requests.
     deaf.send_list("request=find_endp label=nothing .")
         .expect("send");
     wait_until("one is left", || {
@@ -205,7 +205,7 @@ fn requests_sent_in_one_go_and_never_read_use_no_memory() {
             Err(_) if is_left_unread(&daemon, &flood) => break,
             Err(_) => {}
         }
-        assert!(sent < 100_000_000, "the daemon reads on and on");
+        assert!(sent < 100_000_000, "the daemon does not stop reading");
     }
     answers(&mut client);
     println!("{sent} bytes taken");
@@ -232,7 +232,7 @@ fn endless_strings_end_the_connection_and_nothing_else() {
         let mut sent = 0;
         while endless.send(&[b'x'; 4096]).is_ok() {
             sent += 4096;
-            assert!(sent < 1_000_000, "the daemon reads on and on");
+            assert!(sent < 1_000_000, "the daemon does not stop reading");
             answers(&mut client);
         }
         endless.receive_end().expect("to be disconnected");
@@ -271,7 +271,7 @@ fn descriptors_where_none_belong_are_closed() {
         );
         send("", &[]);
     }
-    // Several where one belongs.
+    // Several descriptors in the place of one.
     for count in [2, 3, 4] {
         assert_eq!(
             ask(
@@ -283,7 +283,7 @@ fn descriptors_where_none_belong_are_closed() {
         client.send_fds(&fds[..count], b"\0").expect("send");
         assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
     }
-    // With the dummies of a find.
+    // Descriptors with the dummies of a find_endp.
     save(&mut client, 100, "e", "p", &file);
     find_begun(&mut client, "e").expect("the session");
     client.send_fds(&fds, &list("dummy= .")).expect("send");
@@ -291,7 +291,7 @@ fn descriptors_where_none_belong_are_closed() {
     client.send_fds(&fds, &list("dummy= .")).expect("send");
     answers(&mut client);
     drop(fd);
-    // And with bytes that are never read.
+    // Descriptors with a byte that is never read.
     client.send_fds(&fds, b"x").expect("send");
     drop((client, file));
     before.is_back(&daemon);
@@ -299,7 +299,7 @@ fn descriptors_where_none_belong_are_closed() {
 }
 
 #[test]
-fn with_s_who_reads_a_full_stdout_late_gets_the_answer() {
+fn with_s_a_client_that_reads_a_full_stdout_late_gets_the_answer() {
     let (mut ours, mut theirs) = session();
     theirs.set_nonblocking(true).expect("fcntl");
     let mut full = 0;

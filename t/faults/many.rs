@@ -1,4 +1,4 @@
-//! Many sessions, many clients, few descriptors.
+//! Tests with many sessions or clients, or few descriptors.
 
 use std::fs::File;
 use std::time::Duration;
@@ -23,10 +23,10 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
             answers(&mut connect(&daemon));
         }
     }
-    // Some are kept free: for one more client, or the system's log.
+    // Some stay free: for another client, or the log.
     assert!(fds_below(64, &daemon) <= 60);
-    let crowd: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
-    drop(crowd);
+    let clients: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
+    drop(clients);
     for number in (MANY - 10..MANY).rev() {
         let found = find(&mut client, &format!("e{number}")).expect("one of the newest");
         assert_eq!(identity_of(&found.1), identity_of(&file));
@@ -46,8 +46,8 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
     assert!(warning.contains("out of file descriptors") && warning.contains("sessions"));
 }
 
-/// How many descriptors it has, without those that the test itself was started
-/// with and that are beyond the limit.
+/// Number of descriptors below the limit. Those that the test itself was started with
+/// may be above.
 fn fds_below(limit: u32, daemon: &Daemon) -> usize {
     let fds = std::fs::read_dir(daemon.proc("fd")).expect("/proc");
     let numbers = fds.filter_map(|fd| fd.ok()?.file_name().to_str()?.parse().ok());
@@ -55,18 +55,18 @@ fn fds_below(limit: u32, daemon: &Daemon) -> usize {
 }
 
 #[test]
-fn when_clients_come_sessions_leave_in_time_for_the_service_to_have_its_share() {
+fn when_clients_connect_sessions_are_evicted_in_time_for_the_service_to_have_its_share() {
     let daemon = setup().nofile(64, 64).start().expect("start");
-    let mut crowd = vec![connect(&daemon)];
+    let mut clients = vec![connect(&daemon)];
     let file = File::open("/dev/null").expect("open");
     for _ in 0..20 {
-        save(&mut crowd[0], 1000, "e", "p", &file);
+        save(&mut clients[0], 1000, "e", "p", &file);
     }
-    while crowd.len() < 35 {
-        crowd.push(connect(&daemon));
+    while clients.len() < 35 {
+        clients.push(connect(&daemon));
     }
     assert!(fds_below(64, &daemon) <= 56);
-    assert!(find(&mut crowd[0], "e").is_some());
+    assert!(find(&mut clients[0], "e").is_some());
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
     let daemon = setup().nofile(64, 64).start().expect("start");
     let before = Before::of(&daemon);
     let warning = "out of file descriptors: ";
-    let mut crowd = Vec::new();
+    let mut clients = Vec::new();
     let first_to_wait = loop {
         let mut client = daemon.connect().expect("connect");
         client.send(b"request\0find_").expect("send");
-        wait_until("the client is let in, or has to wait", || {
+        wait_until("the client is accepted, or has to wait", || {
             let pending = client.pending(Duration::from_millis(1)).expect("pending");
             !pending.0.is_empty() || daemon.log().join("\n").contains(warning)
         });
@@ -90,33 +90,33 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
         {
             break client;
         }
-        crowd.push(client);
+        clients.push(client);
     };
-    assert!(crowd.len() > 40, "{}", crowd.len());
+    assert!(clients.len() > 40, "{}", clients.len());
     let mut waiting = vec![first_to_wait];
     for _ in 0..20 {
         let mut client = daemon.connect().expect("connect");
         client.send(b"request\0find_").expect("send");
         waiting.push(client);
     }
-    // One of them goes on; the others stay where they are.
-    finish_request(&mut crowd[0]);
-    // The service has what it needs.
+    // One of them finishes its request; the others still wait.
+    finish_request(&mut clients[0]);
+    // The service has the descriptors that it needs.
     let (ours, _theirs) = session();
     assert_eq!(
-        save(&mut crowd[0], 100, "e", "p", &ours),
+        save(&mut clients[0], 100, "e", "p", &ours),
         list("status=0 .")
     );
-    assert!(find(&mut crowd[0], "e").is_some());
-    // One goes, the next is let in.
+    assert!(find(&mut clients[0], "e").is_some());
+    // One disconnects, the next is accepted.
     for mut next in waiting.drain(..3) {
-        drop(crowd.remove(0));
+        drop(clients.remove(0));
         finish_request(&mut next);
         next.send(b"request\0find_").expect("send");
-        crowd.push(next);
+        clients.push(next);
     }
     let mut last = waiting.pop().expect("more of them");
-    drop((crowd, waiting));
+    drop((clients, waiting));
     finish_request(&mut last);
     drop(last);
     assert_eq!(daemon.log().join("\n").matches(warning).count(), 1);
@@ -124,10 +124,10 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
 }
 
 #[test]
-fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
+fn when_descriptors_become_free_without_a_client_leaving_the_next_is_accepted() {
     let daemon = setup().nofile(42, 42).start().expect("start");
     let (ours, _theirs) = session();
-    // Sessions on their way make room for nobody.
+    // Sessions on their way cannot be evicted.
     let mut takers: Vec<Client> = (0..12).map(|_| connect(&daemon)).collect();
     for client in &mut takers {
         save(client, 100, "e", "p", &ours);
@@ -150,7 +150,7 @@ fn when_descriptors_become_free_without_a_client_leaving_the_next_is_let_in() {
     }
 }
 
-/// The rest of a request that was begun before the announcement was read.
+/// Sends the rest of a request that was begun before the announcement was read.
 fn finish_request(client: &mut Client) {
     client.receive_list().expect("announcement");
     client.send(b"endp\0label\0nothing\0\0").expect("send");
@@ -189,13 +189,13 @@ fn a_thousand_clients_at_once_come_and_go_and_leave_nothing_behind() {
     }
     let daemon = setup().nofile(20_000, 20_000).start().expect("start");
     again_and_again(&daemon, || {
-        let mut crowd: Vec<Client> = (0..1000).map(|_| connect(&daemon)).collect();
-        for client in &mut crowd {
+        let mut clients: Vec<Client> = (0..1000).map(|_| connect(&daemon)).collect();
+        for client in &mut clients {
             client
                 .send_list("request=find_endp label=nothing .")
                 .expect("send");
         }
-        for client in &mut crowd {
+        for client in &mut clients {
             assert_eq!(
                 client.receive_list().expect("reply"),
                 list("status=2 property= .")
@@ -204,11 +204,11 @@ fn a_thousand_clients_at_once_come_and_go_and_leave_nothing_behind() {
     });
 }
 
-/// As much of one list as is taken.
+/// Each client sends a list of about the maximum length, without its end.
 #[test]
 fn a_client_that_stalls_in_a_long_list_costs_little_and_leaves_nothing_behind() {
     const STALLED: usize = 1000;
-    const EACH: u64 = 100; // KiB
+    const KIB_EACH: u64 = 100;
     if !need::open_files(20_000) {
         return;
     }
@@ -221,8 +221,8 @@ fn a_client_that_stalls_in_a_long_list_costs_little_and_leaves_nothing_behind() 
         client.send(&list).expect("send");
         client.drained().expect("drained");
     }
-    before.memory_is_back(&daemon, STALLED as u64 * EACH);
-    // One that came after them stays, too.
+    before.memory_is_back(&daemon, STALLED as u64 * KIB_EACH);
+    // A client that connected after them stays, too.
     let mut last = connect(&daemon);
     drop(stalled);
     wait_until("they are gone", || {
@@ -232,7 +232,7 @@ fn a_client_that_stalls_in_a_long_list_costs_little_and_leaves_nothing_behind() 
     drop(silent);
 }
 
-/// Puts a load on the daemon, again and again: no descriptor is left open.
+/// Puts a load on the daemon several times: no descriptor is left open.
 fn again_and_again(daemon: &Daemon, load: impl Fn()) {
     let before = Before::of(daemon);
     for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! The system refuses: accept(2) fails, and there are fewer descriptors than
-//! were counted.
+//! Tests that accept(2) fails, and that there are fewer descriptors than the daemon
+//! has counted.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,9 +12,8 @@ use crate::harness::{need, sys};
 use crate::help::*;
 use crate::shim::Shim;
 
-/// A client that has a place in the queue of those to be let in, and its
-/// request, too.
-fn in_line(daemon: &Daemon) -> Client {
+/// Connects a client, which is not accepted yet, and sends its request.
+fn connect_and_ask(daemon: &Daemon) -> Client {
     let mut client = daemon.connect().expect("connect");
     client
         .send_list("request=find_endp label=nothing .")
@@ -22,7 +21,7 @@ fn in_line(daemon: &Daemon) -> Client {
     client
 }
 
-fn is_let_in_and_served(mut client: Client) {
+fn is_accepted_and_served(mut client: Client) {
     let hello = client.receive_list().expect("announcement");
     assert_eq!(hello, list("protocol=connection_cache_protocol ."));
     let reply = client.receive_list().expect("reply");
@@ -35,7 +34,7 @@ fn warnings(daemon: &Daemon, text: &str) -> usize {
 }
 
 #[test]
-fn a_client_that_has_gone_before_it_was_let_in_is_no_error() {
+fn a_client_that_has_gone_before_it_was_accepted_is_no_error() {
     let Some(shim) = Shim::build() else { return };
     let daemon = shim.under(setup()).start().expect("start");
     for error in [
@@ -52,14 +51,14 @@ fn a_client_that_has_gone_before_it_was_let_in_is_no_error() {
         libc::EPROTO,
     ] {
         shim.fail_with(error);
-        let client = in_line(&daemon);
-        // It is tried again and again.
+        let client = connect_and_ask(&daemon);
+        // The daemon tries again and again.
         let before = daemon.cpu_time().expect("/proc");
         wait_until("several attempts", || {
             daemon.cpu_time().expect("/proc") > before + std::time::Duration::from_millis(2)
         });
         shim.fail_with(0);
-        is_let_in_and_served(client);
+        is_accepted_and_served(client);
     }
     let ended = daemon.end().expect("end");
     assert_eq!(ended.status_text(), "exit 0");
@@ -68,19 +67,19 @@ fn a_client_that_has_gone_before_it_was_let_in_is_no_error() {
 }
 
 #[test]
-fn other_errors_close_the_door_for_a_while_and_end_nothing() {
+fn other_errors_pause_accepting_and_end_nothing() {
     let Some(shim) = Shim::build() else { return };
     let daemon = shim.under(setup()).start().expect("start");
     let mut client = connect(&daemon);
     shim.fail_with(libc::ENOMEM);
-    // In the program in C the thirteenth is the end, however much later.
+    // The C program ends at the thirteenth error, however much later it is.
     for _ in 0..3 {
-        let next = in_line(&daemon);
+        let next = connect_and_ask(&daemon);
         let reason = in_words_of_libc("accept connection: Cannot allocate memory");
         assert!(daemon.wait_for_log(&reason));
         answers(&mut client);
         shim.fail_with(0);
-        is_let_in_and_served(next);
+        is_accepted_and_served(next);
         shim.fail_with(libc::ENOMEM);
     }
     assert_eq!(warnings(&daemon, "warning: accept connection: "), 1);
@@ -95,20 +94,20 @@ fn an_error_that_stays_is_warned_of_again_when_the_statistics_are_due_again() {
     let setup = setup().main_cf("connection_cache_status_update_time = 1s");
     let daemon = shim.under(setup).start().expect("start");
     shim.fail_with(libc::ENOMEM);
-    let next = in_line(&daemon);
+    let next = connect_and_ask(&daemon);
     wait_until("another warning", || {
         warnings(&daemon, "warning: accept connection: ") > 1
     });
     shim.fail_with(0);
-    is_let_in_and_served(next);
+    is_accepted_and_served(next);
 }
 
 #[test]
-fn a_socket_in_trouble_does_not_keep_it_busy() {
+fn a_listener_whose_error_stays_does_not_keep_it_busy() {
     let Some(shim) = Shim::build() else { return };
     let daemon = shim.under(setup()).start().expect("start");
     shim.fail_with(libc::EINVAL);
-    let _next = in_line(&daemon);
+    let _next = connect_and_ask(&daemon);
     assert!(daemon.wait_for_log("accept connection: Invalid argument"));
     let mut asleep = 0;
     wait_until("it sleeps", || {
@@ -119,7 +118,7 @@ fn a_socket_in_trouble_does_not_keep_it_busy() {
 }
 
 #[test]
-fn when_the_file_table_is_full_few_sessions_are_given_up() {
+fn when_the_file_table_is_full_few_sessions_are_evicted() {
     if !need::open_files(1000) {
         return;
     }
@@ -135,23 +134,23 @@ fn when_the_file_table_is_full_few_sessions_are_given_up() {
     };
     (0..200).for_each(|_| save_one(&mut client, &mut others));
     shim.fail_with(libc::ENFILE);
-    let next = in_line(&daemon);
+    let next = connect_and_ask(&daemon);
     assert!(daemon.wait_for_log("others have to wait"));
     answers(&mut client);
     shim.fail_with(0);
-    is_let_in_and_served(next);
-    // One per attempt, and the attempts are a second apart.
+    is_accepted_and_served(next);
+    // One is evicted for each attempt, and the attempts are a second apart.
     others.retain(is_held);
     assert!(others.len() > 180, "{} of 200", others.len());
-    // It says nothing of how many descriptors this process may have.
+    // A full file table does not change the limit of this process.
     (0..100).for_each(|_| save_one(&mut client, &mut others));
     answers(&mut client);
     assert!(others.iter().all(is_held));
 }
 
 #[test]
-fn of_two_descriptors_with_room_for_one_none_is_kept() {
-    // Only the same user may lower it.
+fn of_two_descriptors_when_only_one_fits_none_is_kept() {
+    // Only a process of the same user may lower the limit.
     let setup = setup().entry(|entry| entry.unprivileged = false);
     let daemon = setup.start().expect("start");
     let mut client = connect(&daemon);
@@ -168,7 +167,7 @@ fn of_two_descriptors_with_room_for_one_none_is_kept() {
     closed(&other);
 }
 
-/// What master(8) was started with may be there, at any number.
+/// Descriptors that master(8) was started with can have any number.
 #[test]
 fn descriptors_that_were_inherited_are_counted() {
     let setup = setup().nofile(80, 80);

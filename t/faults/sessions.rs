@@ -1,4 +1,5 @@
-//! What becomes of sessions that nobody fetches.
+//! Tests the end of sessions that are not found: unsent data, farewell, and sessions
+//! that their peers have closed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use crate::harness::daemon::Daemon;
 use crate::harness::{need, sys};
 use crate::help::*;
 
-/// A session that close() would wait for an hour for, if something is unsent.
+/// A session for whose unsent data close(2) would wait for an hour.
 fn lingering() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
@@ -19,7 +20,7 @@ fn lingering() -> (TcpStream, TcpStream) {
     (socket, other)
 }
 
-/// One that is full of what the other side does not read.
+/// A session with unsent data, which its peer does not read.
 fn unsent() -> (TcpStream, TcpStream) {
     let (mut socket, other) = lingering();
     socket.set_nonblocking(true).expect("fcntl");
@@ -27,14 +28,14 @@ fn unsent() -> (TcpStream, TcpStream) {
     (socket, other)
 }
 
-/// Caches one, which is then the daemon's alone; its other side.
+/// Saves a session with unsent data that only the daemon has. Returns its peer.
 fn save_unsent(client: &mut Client, ttl: u32) -> TcpStream {
     let (socket, other) = unsent();
     save(client, ttl, "e", "p", &socket);
     other
 }
 
-/// Waits until the daemon has so many descriptors open.
+/// Waits until the daemon has this number of descriptors open.
 fn wait_for_fds(daemon: &Daemon, count: usize) {
     wait_until("the session is closed", || {
         daemon.fd_count().expect("/proc") == count
@@ -42,7 +43,7 @@ fn wait_for_fds(daemon: &Daemon, count: usize) {
 }
 
 #[test]
-fn a_session_with_something_unsent_ends_without_delay() {
+fn a_session_with_unsent_data_ends_without_delay() {
     if !need::loopback() {
         return;
     }
@@ -55,7 +56,7 @@ fn a_session_with_something_unsent_ends_without_delay() {
 }
 
 #[test]
-fn a_session_with_something_unsent_makes_room_without_delay() {
+fn a_session_with_unsent_data_is_evicted_without_delay() {
     if !need::loopback() {
         return;
     }
@@ -66,11 +67,11 @@ fn a_session_with_something_unsent_makes_room_without_delay() {
     for _ in 0..64 {
         save(&mut client, 1000, "other", "p", &file);
     }
-    assert!(find(&mut client, "e").is_none(), "it made room");
+    assert!(find(&mut client, "e").is_none(), "it is evicted");
 }
 
 #[test]
-fn a_session_with_something_unsent_does_not_delay_the_end() {
+fn a_session_with_unsent_data_does_not_delay_the_end() {
     if !need::loopback() {
         return;
     }
@@ -82,7 +83,7 @@ fn a_session_with_something_unsent_does_not_delay_the_end() {
 }
 
 #[test]
-fn a_session_that_is_on_its_way_at_the_end_is_told() {
+fn a_session_that_is_on_its_way_at_the_end_gets_the_farewell() {
     let farewell = "connection_cache_farewell = QUIT";
     let daemon = setup().main_cf(farewell).start().expect("start");
     let mut client = connect(&daemon);
@@ -130,7 +131,7 @@ fn a_lookup_by_destination_looks_at_a_hundred_endpoints_and_goes_on_the_next_tim
             ask(&mut client, &format!("request=save_dest {bind} ."));
         }
     }
-    // Made in another order than the bindings.
+    // In another order than the bindings.
     for number in (0..150).rev() {
         save(&mut client, 100, &format!("e{number}"), "dead", &dead);
     }
@@ -152,25 +153,26 @@ fn a_lookup_by_destination_looks_at_a_hundred_endpoints_and_goes_on_the_next_tim
     assert_eq!(ask(&mut client, find), miss);
     assert_eq!(daemon.fd_count().expect("/proc"), before - 152);
     drop(client);
-    assert!(told(daemon).is_empty(), "that is for -v");
+    assert!(cache_log(daemon).is_empty(), "that is for -v");
 }
 
-/// What the daemon has logged of its cache from start to end, without the
-/// numbers of descriptors.
-fn told(daemon: Daemon) -> Vec<String> {
+/// The lines that the cache has logged from start to end, without the numbers of
+/// descriptors.
+fn cache_log(daemon: Daemon) -> Vec<String> {
     let log = daemon.end().expect("end").log;
-    let told = log
+    let lines = log
         .iter()
         .filter_map(|line| line.split_once("scache_multi_"));
-    told.map(|(_, what)| what.split(" fd=").next().unwrap_or(what).to_string())
+    lines
+        .map(|(_, what)| what.split(" fd=").next().unwrap_or(what).to_string())
         .collect()
 }
 
-/// The lines about labels under which nothing was found.
+/// The lines about labels without a session.
 fn misses(daemon: Daemon) -> Vec<String> {
-    let mut told = told(daemon);
-    told.retain(|line| line.contains("_label=") && !line.contains("->"));
-    told
+    let mut lines = cache_log(daemon);
+    lines.retain(|line| line.contains("_label=") && !line.contains("->"));
+    lines
 }
 
 #[test]
@@ -189,9 +191,9 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
     assert_eq!(reply, list("status=2 property= property= ."));
     closed(&other);
     drop(client);
-    let told = told(daemon);
+    let lines = cache_log(daemon);
     assert_eq!(
-        told[told.len() - 4..],
+        lines[lines.len() - 4..],
         [
             "find_endp: dead: endp_label=e -> endp_prop=p",
             "drop_endp: endp_prop=p",

@@ -1,5 +1,4 @@
-//! accept(2) that fails, for a daemon that is started with it: a library that
-//! is built for the test.
+//! Makes accept(2) of a daemon fail, by a library that is built for the test.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,12 +6,12 @@ use std::os::unix::fs::FileExt;
 use crate::harness::interposed::Interposed;
 use crate::harness::master::Setup;
 
-/// The library and the file that says which error, in a directory of their own.
+/// The library and the file with the error, in a directory of their own.
 pub struct Shim(Interposed);
 
 impl Shim {
-    /// Builds the library; accept(2) does not fail yet. Nothing, which is said,
-    /// without a C compiler, or when the daemon is static and loads nothing.
+    /// Builds the library; accept(2) does not fail yet. None if there is no C compiler
+    /// or the daemon is linked statically; then the test is skipped.
     pub fn build() -> Option<Shim> {
         let shim = Shim(Interposed::build_or_skip(
             "faults/accept_error.c",
@@ -23,15 +22,15 @@ impl Shim {
         Some(shim)
     }
 
-    /// A daemon under it.
+    /// A daemon that loads the library.
     pub fn under(&self, setup: Setup) -> Setup {
         setup
             .env("LD_PRELOAD", &self.0.path())
             .env("ACCEPT_ERROR", &self.error())
     }
 
-    /// From now on accept(2) fails with this; 0 is not at all. Always as many
-    /// bytes: the daemon may look at any moment.
+    /// Makes accept(2) fail with this error from now on, or succeed if it is 0. The
+    /// file always has the same length, since the daemon may read it at any moment.
     pub fn fail_with(&self, number: i32) {
         let file = File::options().write(true).open(self.error());
         let text = format!("{number:08}\n");

@@ -1,4 +1,5 @@
-//! Asks a program under test about itself: what it logs depends on options.
+//! Runs a program under test to learn about it from its log, which depends on its
+//! options.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,12 +9,12 @@ use std::time::SystemTime;
 
 use super::directory::Directory;
 
-/// Runs a program with one -o, for one lookup, which makes statistics; all
-/// that it logs.
+/// Runs a program with one -o for one lookup, so that it logs statistics. Returns
+/// all that it logs.
 pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
     let said = ask_with("mail_owner = daemon\nsetgid_group = bin\n", binary, option)?;
     if said.contains("default_privs and mail_owner") {
-        // It was built for a default_privs that is just this account.
+        // It was built with this account as default_privs.
         return ask_with("mail_owner = bin\nsetgid_group = sys\n", binary, option);
     }
     Ok(said)
@@ -26,7 +27,7 @@ fn ask_with(accounts: &str, binary: &Path, option: &str) -> io::Result<String> {
         &main_cf,
         format!("myhostname = mail.example.com\n{accounts}"),
     )?;
-    // The C daemon waits until the file is a little older.
+    // The C program reads a file that has just been changed again, after a pause.
     let file = File::options().write(true).open(&main_cf)?;
     file.set_modified(SystemTime::UNIX_EPOCH)?;
     let request = directory.path().join("request");

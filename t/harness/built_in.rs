@@ -1,10 +1,10 @@
-//! What is compiled into a program under test, by its Postfix names.
+//! The values that are compiled into a program under test, by their Postfix names.
 
 use std::path::Path;
 
 use super::ask::ask;
 
-/// What the builder of a package chooses, and a test may have to expect.
+/// Values that the builder of a package chooses and that tests expect in messages.
 const NAMES: [&str; 8] = [
     "command_directory",
     "daemon_directory",
@@ -21,20 +21,20 @@ const NAMES: [&str; 8] = [
 pub struct BuiltIn(Vec<String>);
 
 impl BuiltIn {
-    /// Those of a program, which tells them in a message about a bad value.
+    /// The values of a program, which logs them in a message about a bad value.
     pub fn of(binary: &Path) -> BuiltIn {
         const BAD_VALUE: &str = "bad time value or unit: x";
         let values = NAMES.map(|name| format!("${name}")).join("|");
         let said = ask(binary, &format!("connection_cache_ttl_limit=x{values}"));
         let said = said.unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         let values = said.lines().find_map(|line| line.split_once(BAD_VALUE));
-        let values = values.unwrap_or_else(|| panic!("what is compiled in? It says {said}"));
+        let values = values.unwrap_or_else(|| panic!("no values that are compiled in: {said}"));
         let values: Vec<String> = values.1.split('|').map(str::to_string).collect();
         assert_eq!(values.len(), NAMES.len(), "{values:?}");
         BuiltIn(values)
     }
 
-    /// Puts values for names in pointed brackets: `<mail_version>`.
+    /// Replaces names in angle brackets, such as `<mail_version>`, with values.
     pub fn fill_in(&self, text: &str) -> String {
         let pairs = NAMES.iter().zip(&self.0);
         pairs.fold(text.to_string(), |text, (name, value)| {

@@ -1,5 +1,5 @@
-//! A client of the daemon that sends and receives anything: attribute lists,
-//! loose bytes, descriptors. It never interprets what it is told.
+//! A client of the daemon that sends and receives attribute lists, any other bytes,
+//! and descriptors. It does not interpret the values that it receives.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::sys;
 
-/// How long to wait for what must come, also where many others are at work.
+/// Maximum time to wait for something that must happen, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One connection, and what came on it but was not taken yet.
+/// A connection, and the bytes and descriptors that came on it and were not taken
+/// yet.
 pub struct Client {
     stream: UnixStream,
     bytes: Vec<u8>,
@@ -22,18 +23,18 @@ pub struct Client {
     ended: bool,
 }
 
-/// What comes next on a connection.
+/// The next thing that comes on a connection.
 #[derive(Debug)]
 pub enum Item {
     /// A whole attribute list.
     List(Vec<u8>),
     /// A NUL byte with a descriptor.
     Fd(OwnedFd),
-    /// Bytes that are neither, and no more came.
+    /// Bytes that are neither, with no more after them.
     Bytes(Vec<u8>),
     /// The daemon closed the connection.
     End,
-    /// Nothing within the time given.
+    /// Nothing came within the time given.
     Nothing,
 }
 
@@ -50,7 +51,8 @@ pub fn list(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// How long the first whole attribute list in `bytes` is, terminator included.
+/// The length of the first attribute list in `bytes`, with its terminator. None if
+/// the list is not complete.
 pub fn list_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -101,7 +103,7 @@ impl Client {
         Ok(())
     }
 
-    /// Receives one attribute list; its bytes.
+    /// Receives one attribute list and returns its bytes.
     pub fn receive_list(&mut self) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -112,7 +114,7 @@ impl Client {
         }
     }
 
-    /// Receives whatever comes next, waiting for it up to `time`.
+    /// Receives the next thing that comes, waiting for it for at most `time`.
     pub fn receive(&mut self, time: Duration) -> io::Result<Item> {
         let deadline = Instant::now() + time;
         loop {
@@ -158,8 +160,8 @@ impl Client {
         }
     }
 
-    /// Waits for the daemon to close the connection. Everything that came
-    /// before that and was not taken: bytes, and a number of descriptors.
+    /// Waits for the daemon to close the connection. Returns the bytes that came
+    /// before that and were not taken, and the number of descriptors.
     pub fn receive_end(&mut self) -> io::Result<(Vec<u8>, usize)> {
         let deadline = Instant::now() + PATIENCE;
         while !self.ended {
@@ -169,8 +171,8 @@ impl Client {
         Ok((std::mem::take(&mut self.bytes), fds))
     }
 
-    /// What has come by now or comes within `time`: bytes, and a number of
-    /// descriptors. They stay to be taken.
+    /// Returns the bytes that have come or come within `time`, and the number of
+    /// descriptors, without taking them.
     pub fn pending(&mut self, time: Duration) -> io::Result<(&[u8], usize)> {
         let deadline = Instant::now() + time;
         while !self.ended && self.bytes.is_empty() && sys::readable(self.stream.as_fd(), deadline)?
@@ -180,22 +182,22 @@ impl Client {
         Ok((&self.bytes, self.fds.len()))
     }
 
-    /// Has the daemon ended the connection, as far as was read by now?
+    /// Returns true if the end of the connection has been read.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// A descriptor that has come, whatever bytes came with it.
+    /// Takes a descriptor that has come, but no bytes. None if there is none.
     pub fn take_fd(&mut self) -> Option<OwnedFd> {
         self.fds.pop_front()
     }
 
-    /// Says that no more will be sent; what comes can still be received.
+    /// Shuts down sending; more can still be received.
     pub fn half_close(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Refuses whatever comes from now on; more can still be sent.
+    /// Shuts down receiving, so that the daemon cannot send; more can still be sent.
     pub fn deafen(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Read)
     }
@@ -204,7 +206,7 @@ impl Client {
         self.bytes.drain(..count).collect()
     }
 
-    /// Like `fill`, but the end of the stream is an error.
+    /// Waits for input like `fill`, but the end of the stream is an error.
     fn wait(&mut self, deadline: Instant, what: &str) -> io::Result<()> {
         if self.ended {
             let text = format!("closed by the daemon instead of {what}");

@@ -1,6 +1,5 @@
-//! The running daemon, as the stand-in for master(8) sees it: its log (the
-//! stderr that -V gives it), its status messages, its exit, and what /proc
-//! tells of it.
+//! A running daemon, as the stand-in for master(8) sees it: its log (on stderr,
+//! with -V), its status messages, its exit, and its files in /proc.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -47,7 +46,7 @@ impl Ended {
     }
 }
 
-/// What was logged so far, shared with the thread that collects it.
+/// The log so far, shared with the thread that collects it.
 #[derive(Default)]
 struct Log {
     state: Mutex<LogState>,
@@ -60,7 +59,7 @@ struct LogState {
     ended: bool,
 }
 
-/// A daemon that was started and, unless it ended by itself, still runs.
+/// A daemon that was started; it is killed when this is dropped.
 pub struct Daemon {
     child: Child,
     directory: Directory,
@@ -105,9 +104,8 @@ impl Daemon {
         self.entry.socket_path(self.directory(), 0)
     }
 
-    /// Reads and forgets the status messages that come, until the daemon ends
-    /// by itself or is killed: the C daemon sends two per request, and stops
-    /// when the pipe is full.
+    /// Reads status messages and drops them until the daemon ends by itself or is
+    /// killed: the C program sends two per request, and blocks when the pipe is full.
     pub fn drain_status(&self) -> io::Result<()> {
         const PAUSE: Duration = Duration::from_millis(2);
         let pipe = self.status_pipe.as_ref().expect("open until the end");
@@ -121,7 +119,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Connects a client; what the daemon says first is still to be received.
+    /// Connects a client, which has still to receive the announcement.
     pub fn connect(&self) -> io::Result<Client> {
         self.connect_to(0)
     }
@@ -131,7 +129,7 @@ impl Daemon {
         Client::connect(&self.entry.socket_path(self.directory(), number))
     }
 
-    /// The directory that has main.cf, and q, the queue directory.
+    /// The directory with main.cf and `q`, the queue directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -146,11 +144,11 @@ impl Daemon {
         sys::kill(self.pid(), signal)
     }
 
-    /// Stops it until SIGCONT, and waits until it has stopped.
+    /// Sends SIGSTOP, and waits until the daemon has stopped.
     pub fn stop(&self) -> io::Result<()> {
         self.signal(libc::SIGSTOP)?;
         let start = Instant::now();
-        while !self.status_field("status", "State")?.starts_with('T') {
+        while !self.status_field("State")?.starts_with('T') {
             if start.elapsed() > PATIENCE {
                 return Err(io::Error::other("the daemon does not stop"));
             }
@@ -159,24 +157,24 @@ impl Daemon {
         Ok(())
     }
 
-    /// Ends it the hard way.
+    /// Ends it by SIGKILL.
     pub fn kill(mut self) -> io::Result<Ended> {
         self.child.kill()?;
         self.wait()
     }
 
-    /// Master goes away: closes the status pipe and waits for the exit.
+    /// Closes the status pipe, as the end of master(8) does, and waits for the exit.
     pub fn end(mut self) -> io::Result<Ended> {
         self.lose_master();
         self.wait()
     }
 
-    /// Master goes away: closes the status pipe.
+    /// Closes the status pipe, as the end of master(8) does.
     pub fn lose_master(&mut self) {
         self.status_pipe = None;
     }
 
-    /// Waits for an exit of its own accord.
+    /// Waits until the daemon exits by itself; kills it after [`PATIENCE`].
     pub fn wait(mut self) -> io::Result<Ended> {
         let (log, ended) = self.log.wait(PATIENCE, |state| state.ended);
         if !ended {
@@ -193,7 +191,8 @@ impl Daemon {
         })
     }
 
-    /// The next status message, or none when none comes within `time`.
+    /// Returns the next status message. None if none comes within `time`, or the
+    /// daemon has ended.
     pub fn status(&mut self, time: Duration) -> io::Result<Option<Status>> {
         let pipe = self.status_pipe.as_mut().expect("open until the end");
         if !sys::readable(pipe.as_fd(), Instant::now() + time)? {
@@ -224,14 +223,14 @@ impl Daemon {
         self.log.lock().lines.clone()
     }
 
-    /// Waits for a log line that contains `text`. False when none comes.
+    /// Waits for a log line that contains `text`. Returns false if none comes.
     pub fn wait_for_log(&self, text: &str) -> bool {
         let has = |state: &LogState| state.lines.iter().any(|line| line.contains(text));
         self.log.wait(PATIENCE, has).1
     }
 
-    /// Waits for a log line that contains `text`, looking at the lines from
-    /// number `from` on. The number of the line after it; none when none comes.
+    /// Waits for a log line that contains `text`, from line number `from` on. Returns
+    /// the number of the line after it. None if none comes.
     pub fn wait_for_log_from(&self, from: usize, text: &str) -> Option<usize> {
         let find = |lines: &[String]| {
             let index = lines
@@ -246,14 +245,14 @@ impl Daemon {
         find(&lines)
     }
 
-    /// How many descriptors it has open.
+    /// Number of descriptors that it has open.
     pub fn fd_count(&self) -> io::Result<usize> {
         Ok(fs::read_dir(self.proc("fd"))?.count())
     }
 
-    /// The inodes of its ends of the connections with its clients, those to
-    /// the first socket. (An accepted socket bears the name of the one that it
-    /// was accepted from; those not accepted yet have no inode.)
+    /// The inodes of the daemon's ends of the connections to its first socket. (An
+    /// accepted socket has the name of its listener; a socket that has not been
+    /// accepted has no inode.)
     pub fn connections(&self) -> io::Result<BTreeSet<u64>> {
         let path = self.entry.socket_path(self.directory(), 0);
         let path = path.to_string_lossy();
@@ -270,7 +269,7 @@ impl Daemon {
 
     /// Resident memory in KiB (VmRSS of /proc/PID/status).
     pub fn memory(&self) -> io::Result<u64> {
-        let memory = self.status_field("status", "VmRSS")?;
+        let memory = self.status_field("VmRSS")?;
         let number = memory.split_whitespace().next();
         let number = number.and_then(|number| number.parse().ok());
         number.ok_or_else(|| io::Error::other("VmRSS is no number"))
@@ -289,14 +288,14 @@ impl Daemon {
     /// of itself or because another process was to run.
     pub fn context_switches(&self) -> io::Result<u64> {
         let number = |name| {
-            let value = self.status_field("status", name)?;
+            let value = self.status_field(name)?;
             value.parse::<u64>().map_err(io::Error::other)
         };
         Ok(number("voluntary_ctxt_switches")? + number("nonvoluntary_ctxt_switches")?)
     }
 
-    /// Waits until it has read what a client sent, and is done with it: a read
-    /// that is still under way would take what is sent next as well.
+    /// Waits until it has read what a client sent, and has stopped running: a read
+    /// that has not ended could take what is sent next as well.
     pub fn has_read(&self, client: &Client) -> io::Result<()> {
         client.drained()?;
         let start = Instant::now();
@@ -307,27 +306,26 @@ impl Daemon {
     }
 
     fn is_running(&self) -> bool {
-        let state = self.status_field("status", "State");
+        let state = self.status_field("State");
         state.is_ok_and(|state| state.starts_with('R'))
     }
 
-    /// What this line says in the file `status` in /proc, or in that of one of its
-    /// threads (`task/TID/status`).
-    pub fn status_field(&self, file: &str, name: &str) -> io::Result<String> {
-        let status = fs::read_to_string(self.proc(file))?;
+    /// The value of this line of /proc/PID/status.
+    pub fn status_field(&self, name: &str) -> io::Result<String> {
+        let status = fs::read_to_string(self.proc("status"))?;
         let mut lines = status.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let value = value.ok_or_else(|| io::Error::other(format!("no {name}")))?;
         Ok(value.trim().to_string())
     }
 
-    /// That file about it in /proc.
+    /// The path of a file below /proc/PID.
     pub fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.pid().to_string()).join(name)
     }
 }
 
-/// Whether any process has the UNIX-domain socket with this inode.
+/// Returns true if some process has the UNIX-domain socket with this inode open.
 pub fn is_unix_socket(inode: u64) -> io::Result<bool> {
     let table = fs::read_to_string("/proc/net/unix")?;
     let inode = inode.to_string();
@@ -337,7 +335,7 @@ pub fn is_unix_socket(inode: u64) -> io::Result<bool> {
 }
 
 impl Drop for Daemon {
-    /// A test that fails half-way leaves no process behind.
+    /// Leaves no process behind when a test fails.
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
@@ -366,7 +364,8 @@ impl Log {
         self.changed.notify_all();
     }
 
-    /// Waits until `done`; the lines so far, and whether it came to that.
+    /// Waits until `done` is true, for at most `time`. Returns the lines so far, and
+    /// false if the time is over.
     fn wait(&self, time: Duration, done: impl Fn(&LogState) -> bool) -> (Vec<String>, bool) {
         let waiting = |state: &mut LogState| !done(state);
         let result = self.changed.wait_timeout_while(self.lock(), time, waiting);

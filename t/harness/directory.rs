@@ -1,6 +1,5 @@
-//! A temporary directory of its own for each daemon, gone when dropped.
-//!
-//! It is below $TMPDIR where that will do for everything that is done in it.
+//! A temporary directory for each daemon, removed when dropped. It is below $TMPDIR
+//! if that is suitable.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -12,9 +11,9 @@ use std::sync::OnceLock;
 
 use super::sys;
 
-/// So long can the name of the directory above be, in bytes: the name of a
-/// socket has at most 103 on some systems.
-const LONGEST: usize = 40;
+/// Maximum length in bytes of the name of the directory above: the name of a socket
+/// has at most 103 on some systems.
+const MAX_LENGTH: usize = 40;
 
 /// The directory, readable by the user that the daemon becomes.
 pub struct Directory {
@@ -22,7 +21,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes a new one. Its name is short: it becomes part of a socket's.
+    /// Makes a new one. Its name is short, because it becomes part of the name of a
+    /// socket.
     pub fn new() -> io::Result<Directory> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
@@ -37,13 +37,13 @@ impl Directory {
         }
     }
 
-    /// Where it is.
+    /// The name of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Where directories are made: the first of these that will do.
+/// The directory above: the first of $TMPDIR, /tmp and /var/tmp that is suitable.
 fn parent() -> &'static Path {
     static PARENT: OnceLock<PathBuf> = OnceLock::new();
     PARENT.get_or_init(|| {
@@ -51,21 +51,21 @@ fn parent() -> &'static Path {
         let given = std::env::var_os("TMPDIR").map(PathBuf::from);
         let usual = ["/tmp", "/var/tmp"].map(PathBuf::from);
         let mut paths = given.into_iter().chain(usual);
-        let found = paths.find(|path| will_do(path));
+        let found = paths.find(|path| is_suitable(path));
         found.expect("a directory for temporary files")
     })
 }
 
-/// Names of sockets in it are not too long, can be written into main.cf and
-/// LD_PRELOAD, and mean the same wherever one is; and the user that the daemon
-/// becomes can get there.
-fn will_do(path: &Path) -> bool {
+/// Returns true if names of sockets below `path` are short enough, absolute, and can
+/// be written into main.cf and LD_PRELOAD, and the account that the daemon becomes
+/// can use them.
+fn is_suitable(path: &Path) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
     let name = path.as_os_str().as_bytes();
     let open_to_all = |path: &Path| {
         fs::metadata(path).is_ok_and(|data| data.mode() & 0o001 != 0 && data.is_dir())
     };
-    name.len() <= LONGEST
+    name.len() <= MAX_LENGTH
         && name.iter().copied().all(plain)
         && path.is_absolute()
         && path.ancestors().all(open_to_all)

@@ -1,5 +1,5 @@
-//! An entry of master.cf: what master(8) makes of it when it starts the daemon,
-//! and what a client of the daemon has to know of it.
+//! An entry of master.cf: the arguments that master(8) makes from it, and the names
+//! of the sockets.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ pub struct Entry {
     pub service: String,
     /// Transport type; only `unix` is listened on.
     pub transport: String,
-    /// Socket in q/private (the default) or q/public?
+    /// The socket is in q/private (the default) and not in q/public.
     pub private: bool,
-    /// Run as mail_owner (the default)? Only root can.
+    /// Run as mail_owner (the default). Ignored unless root.
     pub unprivileged: bool,
-    /// Run in the queue directory as a jail? Only root can.
+    /// Run in a chroot jail, the queue directory. Ignored unless root.
     pub chroot: bool,
     /// Process limit; `None` is default_process_limit.
     pub limit: Option<u32>,
@@ -47,7 +47,7 @@ impl Entry {
         }
     }
 
-    /// The argument vector that master(8) makes of it, without argv\[0\].
+    /// The argument vector that master(8) makes from it, without argv\[0\].
     pub fn argv(&self, sockets: usize) -> Vec<String> {
         let mut argv: Vec<String> = Vec::new();
         match self.limit {
@@ -72,7 +72,7 @@ impl Entry {
         argv
     }
 
-    /// Where its socket of that number is, below the directory of the daemon.
+    /// The name of its socket of that number, below the directory of the daemon.
     pub fn socket_path(&self, directory: &Path, number: usize) -> PathBuf {
         let class = if self.private {
             "q/private"

@@ -1,5 +1,5 @@
-//! A library that takes the place of functions of the C library, built for a
-//! test with cc(1): the daemon gets it by LD_PRELOAD.
+//! A library that replaces functions of the C library, built for a test with cc(1);
+//! the daemon loads it by LD_PRELOAD.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,12 +7,12 @@ use std::process::Command;
 use super::directory::Directory;
 use super::need;
 
-/// The library, gone when dropped.
+/// The library, removed when dropped.
 pub struct Interposed(Directory);
 
 impl Interposed {
-    /// Builds it from a C file below t/; none where there is no cc(1), or the
-    /// programs are static ones, which load nothing.
+    /// Builds it from a C file below t/. None if there is no cc(1), or programs are
+    /// linked statically and load no library.
     pub fn build(source: &str) -> Option<Interposed> {
         if cfg!(target_feature = "crt-static") {
             return None;
@@ -25,8 +25,8 @@ impl Interposed {
         cc.status().ok()?.success().then_some(library)
     }
 
-    /// The same for a test that cannot do without, which is said, with what it
-    /// is for.
+    /// Builds it for a test that is skipped without it; `purpose` is part of the
+    /// message about that.
     pub fn build_or_skip(source: &str, purpose: &str) -> Option<Interposed> {
         let library = Interposed::build(source);
         if library.is_none() {
@@ -37,12 +37,12 @@ impl Interposed {
         library
     }
 
-    /// Where it is: the value of LD_PRELOAD.
+    /// The name of the library, for LD_PRELOAD.
     pub fn path(&self) -> String {
         self.file("interposed.so")
     }
 
-    /// The name of a file next to it.
+    /// The name of another file in its directory.
     pub fn file(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }

@@ -1,21 +1,21 @@
-//! Which of the two daemons a program is, and of which version of Postfix.
+//! Whether a program is the C program or this one, and its version of Postfix.
 
 use std::fs;
 use std::path::Path;
 
 use super::version::{Version, Versions};
 
-/// Which daemon it is: some expectations are for one of them.
+/// Some expectations are for one of the two programs only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The C daemon of Postfix.
+    /// The C program, Postfix's scache.
     C,
     /// This one.
     Port,
 }
 
 impl Kind {
-    /// The C daemon is linked with the libraries of Postfix.
+    /// The kind of a program: the C program is linked with the libraries of Postfix.
     pub fn of(binary: &Path) -> Kind {
         let needle = b"libpostfix";
         let bytes = fs::read(binary).unwrap_or_default();
@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    /// What begins the lines of a transcript that are for this one only.
+    /// The prefix of the lines of a transcript that are for this program only.
     pub fn prefix(self) -> &'static str {
         match self {
             Kind::C => "c: ",
@@ -41,14 +41,14 @@ const RECORDED: Version = Version { major: 3, minor: 7 };
 /// A program under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// Which daemon it is.
+    /// The C program or this one.
     pub kind: Kind,
     /// The version of Postfix that it was built for.
     pub version: Version,
 }
 
 impl Program {
-    /// That of a file.
+    /// The program in a file.
     pub fn of(binary: &Path) -> Program {
         Program {
             kind: Kind::of(binary),
@@ -56,7 +56,8 @@ impl Program {
         }
     }
 
-    /// The arguments that make it the version that most was recorded from.
+    /// The arguments that make it behave as the version that most expectations were
+    /// recorded from.
     pub fn as_recorded(&self) -> Vec<String> {
         if self.kind == Kind::C || self.version == RECORDED {
             return Vec::new();
@@ -64,8 +65,8 @@ impl Program {
         pass_for(RECORDED)
     }
 
-    /// The arguments that make it one of these versions. The C daemon is of
-    /// its own version and no other; this one can pass for any.
+    /// The arguments that make it behave as one of these versions. None if it is the
+    /// C program of another version, which they cannot change.
     pub fn arguments(&self, versions: &Versions) -> Option<Vec<String>> {
         if versions.contain(self.version) {
             return Some(Vec::new());

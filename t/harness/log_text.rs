@@ -1,12 +1,11 @@
-//! Log lines, fit to be compared.
+//! Makes log lines comparable.
 
 use std::io;
 
-/// What syslog(3) of this C library puts at the end of a line.
+/// The bytes that syslog(3) of this C library appends to a line.
 pub const SYSLOG_END: &str = if cfg!(target_env = "musl") { "\n" } else { "" };
 
-/// What is recorded has the words of glibc for an error; the same in the words
-/// of this C library.
+/// Replaces the text of an error: recorded lines have that of glibc.
 pub fn in_words_of_libc(line: &str) -> String {
     const RECORDED: [(libc::c_int, &str); 3] = [
         (libc::ETIMEDOUT, "Connection timed out"),
@@ -22,9 +21,9 @@ pub fn in_words_of_libc(line: &str) -> String {
     text
 }
 
-/// A line with one `?` for what is not readable: of a character that is not
-/// whole, or that a terminal would obey, the C daemon logs the bytes there
-/// are, this one question marks.
+/// Replaces each run of bytes that are not valid UTF-8, and of control characters
+/// beyond ASCII, with one `?`: the C program logs their bytes, this one question
+/// marks.
 pub fn readable(line: &str) -> String {
     let mut text = String::new();
     for c in line.chars() {
@@ -38,4 +37,20 @@ pub fn readable(line: &str) -> String {
         }
     }
     text
+}
+
+/// Returns true if a text is like `form`, in which `A` and `a` are letters, `0` is a
+/// digit, `_` is the first digit of a day or a blank, and the rest is itself.
+pub fn has_form(text: &str, form: &str) -> bool {
+    text.len() == form.len()
+        && form
+            .chars()
+            .zip(text.chars())
+            .all(|(form, char)| match form {
+                'A' => char.is_ascii_uppercase(),
+                'a' => char.is_ascii_lowercase(),
+                '0' => char.is_ascii_digit(),
+                '_' => matches!(char, ' ' | '1'..='3'),
+                other => char == other,
+            })
 }

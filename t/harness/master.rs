@@ -1,9 +1,9 @@
-//! A stand-in for master(8): reads a line of master.cf, prepares a private
-//! configuration and queue directory, and starts the daemon in it with the
-//! arguments, the descriptors and the environment that master hands over.
+//! A stand-in for master(8): makes a configuration directory and a queue directory,
+//! and starts the daemon with the arguments, the descriptors and the environment
+//! that master(8) gives it for a line of master.cf.
 //!
-//! [`Setup`] says what is wanted, [`Setup::start`] starts it, the
-//! [`Daemon`](super::daemon::Daemon) that comes of it is ended by `end`.
+//! [`Setup`] has the options, [`Setup::start`] starts the daemon,
+//! [`Daemon::end`](super::daemon::Daemon::end) ends it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -22,16 +22,15 @@ use super::entry::{Entry, SCACHE_LINE};
 use super::kind::Program;
 use super::sys;
 
-/// What every main.cf starts with, as far as it is the same in all tests.
-/// Both daemons accept it: the accounts are those that every system has, and a
-/// machine's own name may be one that they do not take.
+/// The first lines of every main.cf. Its accounts exist on every system. The name is
+/// set because that of the machine may not be valid.
 const MAIN_CF: &str = "compatibility_level = 3.6\nmyhostname = mail.example.com\n\
     mail_owner = daemon\ndefault_privs = nobody\nsetgid_group = bin\n";
 
 /// Soft and hard limit of open files, unless a test says otherwise.
 const OPEN_FILES: (u64, u64) = (1024, 4096);
 
-/// What to start and how.
+/// How to start the daemon.
 #[derive(Clone)]
 pub struct Setup {
     binary: PathBuf,
@@ -63,8 +62,8 @@ pub fn binary() -> PathBuf {
 }
 
 impl Setup {
-    /// The program under test, as an ordinary master.cf would run it, with
-    /// its log also on stderr (-V), which is how the tests see it.
+    /// The program under test with [`SCACHE_LINE`], and with -V: tests read its log
+    /// from stderr.
     pub fn new() -> Setup {
         Setup {
             binary: binary(),
@@ -82,7 +81,7 @@ impl Setup {
         }
     }
 
-    /// The main.cf and the first entry of the master.cf in this directory.
+    /// Uses main.cf, and master.cf with its one entry, of this directory.
     pub fn configuration(mut self, directory: &Path) -> io::Result<Setup> {
         self.base = fs::read_to_string(directory.join("main.cf"))?;
         let master_cf = fs::read_to_string(directory.join("master.cf"))?;
@@ -103,52 +102,52 @@ impl Setup {
         self
     }
 
-    /// Lets a closure change the master.cf entry.
+    /// Changes the entry of master.cf.
     pub fn entry(mut self, change: impl FnOnce(&mut Entry)) -> Setup {
         change(&mut self.entry);
         self
     }
 
-    /// A line more in main.cf. The first ones, queue_directory and what both
-    /// daemons need, are always there.
+    /// Adds a line to main.cf, after the common ones and queue_directory.
     pub fn main_cf(mut self, line: &str) -> Setup {
         self.main_cf.push_str(line);
         self.main_cf.push('\n');
         self
     }
 
-    /// An argument more, before those of master.cf (as after `postfix -v`).
+    /// Adds an argument before those of master.cf (as `postfix -v` does).
     pub fn option(mut self, option: &str) -> Setup {
         self.options.push(option.to_string());
         self
     }
 
-    /// Without the -V that is there unless a test says otherwise.
+    /// Removes -V.
     pub fn without_stderr_log(mut self) -> Setup {
         self.options.retain(|option| option != "-V");
         self
     }
 
-    /// Exactly these arguments, whatever master.cf says.
+    /// Uses these arguments and no others.
     pub fn argv(mut self, argv: &[&str]) -> Setup {
         self.argv = Some(argv.iter().map(|argument| argument.to_string()).collect());
         self
     }
 
-    /// Without a variable that is there unless a test says otherwise.
+    /// Removes a variable from the environment.
     pub fn without_env(mut self, name: &str) -> Setup {
         self.env_removed.push(name.into());
         self
     }
 
-    /// A variable more in the environment, or another value for one.
+    /// Sets a variable in the environment.
     pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Of the version that it was built for. Unless a test says so, a build
-    /// for another version passes for the one that most was recorded from.
+    /// Keeps the version of Postfix that the program was built for. Otherwise this
+    /// program is told to behave as the version that most expectations were recorded
+    /// from.
     pub fn own_version(mut self) -> Setup {
         self.own_version = true;
         self
@@ -160,20 +159,20 @@ impl Setup {
         self
     }
 
-    /// How many sockets to listen on; the second is called SERVICE.2 and so on.
+    /// Number of sockets to listen on; the second is called SERVICE.2 and so on.
     pub fn sockets(mut self, count: usize) -> Setup {
         self.sockets = count;
         self
     }
 
-    /// Has the status messages go through a pipe, not a pair of sockets.
+    /// Uses a pipe for the status messages, and not a pair of sockets.
     pub fn status_on_a_pipe(mut self) -> Setup {
         self.status_on_a_pipe = true;
         self
     }
 
-    /// Makes the directory that [`Setup::start`] would, for a test that needs
-    /// something in it before [`Setup::start_in`].
+    /// Makes the directory as [`Setup::start`] does, for a test that adds something
+    /// to it before [`Setup::start_in`].
     pub fn prepare(&self) -> io::Result<Directory> {
         let directory = Directory::new()?;
         self.populate(directory.path())?;
@@ -186,7 +185,7 @@ impl Setup {
         self.start_in(directory)
     }
 
-    /// The same in a directory of [`Setup::prepare`].
+    /// Starts the daemon in a directory of [`Setup::prepare`].
     pub fn start_in(self, directory: Directory) -> io::Result<Daemon> {
         self.start_with(directory, Stdio::null(), None)
     }
@@ -197,8 +196,8 @@ impl Setup {
         self.start_with(directory, Stdio::from(stdio.try_clone()?), Some(stdio))
     }
 
-    /// Starts the daemon in a directory of [`Setup::prepare`] with a stderr that
-    /// nobody reads; the pipe that it is.
+    /// Starts the daemon in a directory of [`Setup::prepare`], with a pipe as stderr
+    /// that nobody reads. Returns the pipe, too.
     pub fn start_unheard(self, directory: Directory) -> io::Result<(Daemon, OwnedFd)> {
         let (read, write) = sys::pipe()?;
         let daemon = self.start_to(directory, Stdio::null(), None, Stdio::from(write))?;
@@ -242,8 +241,8 @@ impl Setup {
         Ok(Daemon::new(child, directory, status_read, &self.entry))
     }
 
-    /// The ends of what the status messages go through. With the real
-    /// master(8) it is a pair of sockets.
+    /// The read end and the write end of the status pipe, which is a pair of sockets
+    /// in master(8).
     fn status(&self) -> io::Result<(OwnedFd, OwnedFd)> {
         if self.status_on_a_pipe {
             return sys::pipe();
@@ -259,8 +258,8 @@ impl Setup {
         )
     }
 
-    /// main.cf, and the queue directory. The file is dated back: the C daemon
-    /// reads a file again that is younger than two seconds.
+    /// Makes main.cf and the queue directory. The time of main.cf is set back: the C
+    /// program reads a file again that is younger than two seconds.
     fn populate(&self, directory: &Path) -> io::Result<()> {
         for name in ["q", "q/private", "q/public", "q/pid", "data"] {
             let path = directory.join(name);

@@ -1,11 +1,10 @@
-//! What every test program shares: a stand-in for master(8) that starts the
-//! daemon ([`master`]), a client that speaks raw bytes and descriptors
-//! ([`client`]), and the few system calls that std does not have ([`sys`]).
+//! Shared by all test programs: a stand-in for master(8) that starts the daemon
+//! ([`master`]), a client that sends and receives bytes and descriptors
+//! ([`client`]), and the system calls that std does not have ([`sys`]).
 //!
-//! Nothing in here knows the daemon's code: the same harness drives the C
-//! daemon and this one.
+//! It does not use the daemon's code, so that it can test the C program as well.
 
-// Each test program uses a part of it.
+// Each test program uses a part of this.
 #![allow(dead_code)]
 
 pub mod ask;

@@ -1,5 +1,5 @@
-//! A daemon that sees other files than everybody else: it is started in a mount
-//! namespace of its own, which only root can make.
+//! Starts a daemon in a mount namespace, in which it has other files at some names.
+//! Only root can make one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,8 +8,9 @@ use std::process::Command;
 
 use super::{need, privilege};
 
-/// Makes a script in `directory` that makes a namespace, runs the shell command
-/// `prepare` in it and becomes `program`. None where that cannot be done.
+/// Writes a script to `directory` that makes a namespace, runs the shell command
+/// `prepare` in it and executes `program`. None if this cannot be done; then the test
+/// is skipped.
 pub fn script(directory: &Path, program: &Path, prepare: &str) -> Option<PathBuf> {
     let probe = || Command::new("unshare").args(["-m", "true"]).status();
     if !privilege::is_root() || !probe().is_ok_and(|status| status.success()) {

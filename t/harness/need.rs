@@ -1,5 +1,5 @@
-//! What a test needs and not every machine can give. A test without it says so
-//! and is over: it counts as skipped, not as passed.
+//! Requirements of tests that not every machine meets. A test whose requirement is
+//! not met says so and returns: t/count counts it as skipped, not as passed.
 //!
 //! ```text
 //! if !need::root() {
@@ -12,18 +12,18 @@ use std::net::{TcpListener, TcpStream};
 
 use super::{privilege, sys};
 
-/// To become another account, and to enter a jail.
+/// Returns true if this process may become another account and enter a chroot jail.
 pub fn root() -> bool {
-    privilege::is_root() || skip("only root can become another account or enter a jail")
+    privilege::is_root() || skip("only root can become another account or enter a chroot jail")
 }
 
-/// This process, or a daemon that it starts, with so many open files.
+/// Returns true if the limit of open files allows this number.
 pub fn open_files(count: u64) -> bool {
     let limit = sys::open_files_limit().expect("the limit");
     limit >= count || skip(&format!("{count} open files, and the limit is {limit}"))
 }
 
-/// TCP connections within this machine.
+/// Returns true if TCP connections within this machine work.
 pub fn loopback() -> bool {
     let tried = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| TcpStream::connect(listener.local_addr()?));
@@ -33,10 +33,10 @@ pub fn loopback() -> bool {
     }
 }
 
-/// Says that the test that runs is skipped, and why. False.
+/// Prints that the test is skipped, and why. Returns false.
 ///
-/// It is said past the output that is kept back of tests that pass, in one
-/// piece; t/count counts these lines.
+/// The line is written at once and not through the output capture of passed tests;
+/// t/count counts these lines.
 pub fn skip(why: &str) -> bool {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");

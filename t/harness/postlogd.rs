@@ -1,4 +1,4 @@
-//! A stand-in for postlogd(8), as far as its clients are concerned: a socket.
+//! A stand-in for postlogd(8): its socket.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -8,24 +8,25 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use super::client::PATIENCE;
+use super::log_text::has_form;
 
-/// The socket in q/public, gone when dropped.
+/// The socket in q/public, removed when dropped.
 pub struct Postlogd {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-/// A line of the log, taken apart.
+/// A line of the log, split.
 #[derive(Debug)]
 pub struct Line {
-    /// The time, as it was written.
+    /// The time.
     pub stamp: String,
-    /// The rest, with `PID` instead of the number.
+    /// The rest, with `PID` in place of the process id.
     pub text: String,
 }
 
 impl Postlogd {
-    /// Listens below the directory that a daemon is started in, for anybody.
+    /// Binds the socket below the directory of a daemon, with mode 666.
     pub fn bind(directory: &Path, name: &str) -> Postlogd {
         let path = directory.join("q/public").join(name);
         let socket = UnixDatagram::bind(&path).expect("bind");
@@ -34,20 +35,20 @@ impl Postlogd {
         Postlogd { socket, path }
     }
 
-    /// The next datagram, as the process of that number sent it.
+    /// Receives a datagram of the process with that id.
     pub fn receive(&self, pid: u32) -> Line {
         let mut buffer = [0; 65536];
         let count = self.socket.recv(&mut buffer).expect("a line of the log");
         let line = String::from_utf8_lossy(&buffer[..count]).into_owned();
         let (stamp, text) = line.split_at(15);
-        assert!(is_stamp(stamp), "{line}");
+        assert!(has_form(stamp, "Aaa 00 00:00:00"), "{line}");
         Line {
             stamp: stamp.to_string(),
             text: text.replacen(&format!("[{pid}]"), "[PID]", 1),
         }
     }
 
-    /// Nothing has come that was not received.
+    /// Returns true if all datagrams that came have been received.
     pub fn is_empty(&self) -> bool {
         self.socket.set_nonblocking(true).expect("non-blocking");
         let result = self.socket.recv(&mut [0; 1]);
@@ -57,20 +58,10 @@ impl Postlogd {
 }
 
 impl Drop for Postlogd {
-    /// (A process that is just being made may have the socket open, too.)
+    /// Shuts the socket down, because a process that another test is starting may have
+    /// inherited it.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         let _ = self.socket.shutdown(Shutdown::Both);
     }
-}
-
-/// Is it of the form `Mmm dd hh:mm:ss`?
-fn is_stamp(text: &str) -> bool {
-    let form = "Aaa 00 00:00:00".chars();
-    form.zip(text.chars()).all(|(form, char)| match form {
-        'A' => char.is_ascii_uppercase(),
-        'a' => char.is_ascii_lowercase(),
-        '0' => char.is_ascii_digit(),
-        other => char == other,
-    })
 }

@@ -1,18 +1,17 @@
-//! What this process may do, as the kernel sees it: fakeroot says that
-//! everybody is root, and root of a user namespace may have nobody to become.
+//! Whether this process is root in the eyes of the kernel: geteuid(2) also says so
+//! under fakeroot, and in a user namespace in which there is no other account.
 
 use std::fs;
 use std::sync::OnceLock;
 
-/// What the tests do as root, by the numbers of capabilities(7): to chown, to
-/// look into and to send signals to everything, to become any account, and to
-/// enter a jail.
+/// The capabilities that the tests use as root, as in capabilities(7): CAP_CHOWN,
+/// CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SYS_CHROOT.
 const CAPABILITIES_OF_ROOT: [u32; 7] = [0, 1, 3, 5, 6, 7, 18];
 
-/// The accounts that tests become, daemon and nobody.
+/// The accounts that tests use: daemon and nobody.
 const ACCOUNTS: [u64; 2] = [1, 65534];
 
-/// May this process become any account and enter a jail?
+/// Returns true if this process may become any account and enter a chroot jail.
 pub fn is_root() -> bool {
     static ROOT: OnceLock<bool> = OnceLock::new();
     *ROOT.get_or_init(|| match capabilities() {
@@ -24,7 +23,7 @@ pub fn is_root() -> bool {
     })
 }
 
-/// Is this process one that may do no more than any account?
+/// Returns true if this process has no capabilities.
 pub fn is_ordinary() -> bool {
     match capabilities() {
         Some(set) => set == 0,
@@ -32,14 +31,14 @@ pub fn is_ordinary() -> bool {
     }
 }
 
-/// The set of capabilities in effect; nothing on systems without them.
+/// The effective capabilities. None on systems without them.
 fn capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let text = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     u64::from_str_radix(text?.trim(), 16).ok()
 }
 
-/// Does this user namespace have the accounts, and let a process become them?
+/// Returns true if this user namespace has the accounts and allows setgroups(2).
 fn accounts_exist() -> bool {
     let setgroups = fs::read_to_string("/proc/self/setgroups").unwrap_or_default();
     setgroups.trim() != "deny"
@@ -51,7 +50,8 @@ fn accounts_exist() -> bool {
             })
 }
 
-/// Is that number in one of the ranges: first one inside, outside, how many?
+/// Returns true if `number` is in one of the ranges of a map, each of which is the
+/// first number inside, the first one outside, and their number.
 fn is_mapped(map: &str, number: u64) -> bool {
     map.lines().any(|line| {
         let mut words = line.split_whitespace().map(|word| word.parse());

@@ -1,16 +1,16 @@
-//! Numbers that look random and are the same for the same seed.
+//! Pseudo-random numbers, the same for the same seed.
 
 /// A sequence of numbers (xorshift64*).
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence that belongs to this seed.
+    /// The sequence of this seed.
     pub fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// The seed that `SEED` in the environment asks for, else one that is new
-    /// each time. Printed, so that a failure can be had again.
+    /// The seed in `SEED` in the environment, or else one made from the time. Prints
+    /// it, so that a failure can be repeated.
     pub fn seed() -> u64 {
         let now = || {
             std::time::UNIX_EPOCH
@@ -37,7 +37,7 @@ impl Random {
         (((self.next() >> 32) * limit as u64) >> 32) as usize
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times` calls, on average.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

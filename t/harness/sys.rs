@@ -1,5 +1,5 @@
-//! The system calls that the tests need and std does not offer, made safe:
-//! descriptors are owned or borrowed, failure is an `io::Error`.
+//! Safe functions for system calls that the tests need and std does not have.
+//! Descriptors are owned or borrowed; failure is an `io::Error`.
 
 use std::fs::File;
 use std::io;
@@ -10,22 +10,22 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What a child is handed waits at or above this number, so that putting one
-/// descriptor in its place cannot hit another.
+/// Descriptors for a child are at or above this number until dup2(2) puts them in
+/// place, so that one cannot overwrite another.
 const FIRST_OWN_FD: RawFd = 40;
 
-/// What is asked for where the system allows it, as it does for root.
+/// Number of open files to ask for; root gets it.
 const OPEN_FILES_WANTED: u64 = 60_000;
 
-/// The signals that have names.
+/// The last signal that is not a real-time signal.
 const MAX_SIGNAL: libc::c_int = 31;
 
-/// How many descriptors one message can bring.
+/// Maximum number of descriptors in a message.
 pub const MAX_FDS: usize = 253;
 
 #[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
 use libc::MSG_CMSG_CLOEXEC;
-/// There is none: a child that is started meanwhile inherits what comes.
+/// This system has none: a child that is started meanwhile inherits the descriptors.
 #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
 const MSG_CMSG_CLOEXEC: libc::c_int = 0;
 
@@ -36,7 +36,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     Ok(result)
 }
 
-/// The same open file under a number that no child is to be given.
+/// Duplicates a descriptor to a number at or above [`FIRST_OWN_FD`].
 pub fn moved_up(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC takes and returns plain numbers.
     let new = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OWN_FD) })?;
@@ -47,7 +47,7 @@ pub fn moved_up(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// A pipe: its read end and its write end, both close-on-exec.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
-    // SAFETY: `ends` has room for the two descriptors that are stored there.
+    // SAFETY: `ends` has space for the two descriptors that are stored there.
     check(unsafe { pipe_close_on_exec(&mut ends) })?;
     // SAFETY: that succeeded; nobody else owns the two new descriptors.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
@@ -55,14 +55,14 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 #[cfg(not(target_vendor = "apple"))]
 unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
-    // SAFETY: `ends` has room for two descriptors.
+    // SAFETY: `ends` has space for two descriptors.
     unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }
 }
 
 /// A child that is started at this moment by another thread inherits them.
 #[cfg(target_vendor = "apple")]
 unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
-    // SAFETY: `ends` has room for two descriptors, and fcntl takes numbers.
+    // SAFETY: `ends` has space for two descriptors, and fcntl takes numbers.
     unsafe {
         let result = libc::pipe(ends.as_mut_ptr());
         for &end in ends.iter().filter(|_| result == 0) {
@@ -72,11 +72,10 @@ unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
     }
 }
 
-/// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ...,
-/// and with `nofile` as its soft and hard limit of open files.
-/// They must come from [`moved_up`] and stay open until the start.
-/// No signal is ignored or blocked there, as one may be where the tests were
-/// started.
+/// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ..., which
+/// must come from [`moved_up`] and stay open until then; with `nofile` as its soft
+/// and hard limit of open files; and with no signal ignored or blocked, even if the
+/// tests were started so.
 pub fn hand_over(command: &mut Command, fds: &[OwnedFd], nofile: (u64, u64)) {
     let fds: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
     assert!(fds.iter().all(|&fd| fd >= FIRST_OWN_FD), "not moved up");
@@ -108,8 +107,7 @@ fn reset_signals() -> io::Result<()> {
     .map(drop)
 }
 
-/// Makes files that this process makes readable for everybody, whatever it was
-/// started with.
+/// Sets the umask to 022: other accounts have to read the files that tests make.
 pub fn set_usual_umask() {
     // SAFETY: umask takes and returns a plain number.
     unsafe { libc::umask(0o022) };
@@ -121,7 +119,7 @@ fn limit_open_files(soft: u64, hard: u64) -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
 
-/// Its numbers have 32 bits or are signed on some systems.
+/// A limit; its numbers have 32 bits or are signed on some systems.
 fn rlimit(soft: u64, hard: u64) -> libc::rlimit {
     libc::rlimit {
         rlim_cur: soft as libc::rlim_t,
@@ -129,8 +127,8 @@ fn rlimit(soft: u64, hard: u64) -> libc::rlimit {
     }
 }
 
-/// Makes the process of `command` end, by a signal, when it has used so many
-/// seconds of CPU time, and leave no core file behind.
+/// Limits the CPU time of the process of `command`, in seconds: a signal ends it
+/// then, without a core file.
 pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
     let hook = move || {
         for (resource, most) in [(libc::RLIMIT_CPU, seconds), (libc::RLIMIT_CORE, 0)] {
@@ -145,7 +143,7 @@ pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
     unsafe { command.pre_exec(hook) };
 }
 
-/// Sets the limits of open files of a process that runs.
+/// Sets the soft and hard limit of open files of another process.
 #[cfg(target_os = "linux")]
 pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
     let limit = rlimit(most, most);
@@ -155,19 +153,13 @@ pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
     check(unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_NOFILE, &limit, old) }).map(drop)
 }
 
-/// How many bytes a page of memory has.
-#[cfg(target_os = "linux")]
-pub fn page_size() -> u64 {
-    // SAFETY: sysconf() takes a plain number.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
-}
-
-/// Lets this process have as many open files as the system allows; how many.
+/// Raises the limit of open files of this process as far as the system allows.
+/// Returns the limit.
 pub fn open_files_limit() -> io::Result<u64> {
     let mut limit = rlimit(0, 0);
     // SAFETY: `limit` is writable for the length of the call.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
-    #[allow(clippy::unnecessary_cast)] // not everywhere the same
+    #[allow(clippy::unnecessary_cast)] // its type depends on the system
     let allowed = limit.rlim_max as u64;
     let most = allowed.max(OPEN_FILES_WANTED);
     if limit_open_files(most, most).is_ok() {
@@ -177,30 +169,13 @@ pub fn open_files_limit() -> io::Result<u64> {
     Ok(allowed)
 }
 
-/// Keeps this process, and those that it starts, on the last of its CPUs. On
-/// systems other than Linux they go where they will.
+/// Does nothing on systems other than Linux.
 #[cfg(not(target_os = "linux"))]
 pub fn stay_on_one_cpu() -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the process `pid` have so many bytes of address space. Only Linux can do
-/// that to another process.
-#[cfg(not(target_os = "linux"))]
-pub fn limit_memory(_: u32, _: u64) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Lets the process `pid` have so many bytes of address space.
-#[cfg(target_os = "linux")]
-pub fn limit_memory(pid: u32, bytes: u64) -> io::Result<()> {
-    let limit = rlimit(bytes, bytes);
-    let (pid, old) = (pid as libc::pid_t, std::ptr::null_mut());
-    // SAFETY: `limit` is a valid rlimit for the length of the call.
-    check(unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &limit, old) }).map(drop)
-}
-
-/// Keeps this process, and those that it starts, on the last of its CPUs.
+/// Keeps this process, and those that it starts, on its last CPU.
 #[cfg(target_os = "linux")]
 pub fn stay_on_one_cpu() -> io::Result<()> {
     // SAFETY: a cpu_set_t of zeroes is an empty set.
@@ -223,31 +198,31 @@ pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
 }
 
-/// What identifies an open file whatever its descriptor: device and inode.
+/// Device and inode: the same for all descriptors of a file or a socket.
 pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let file = File::from(fd.try_clone_to_owned()?);
     let metadata = file.metadata()?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// How many bytes sent on this stream socket the peer has not read yet. Systems
-/// other than Linux do not tell: there it takes a while, and there are none.
+/// Systems other than Linux do not report this: waits, and returns 0.
 #[cfg(not(target_os = "linux"))]
 pub fn unread_by_peer(_: BorrowedFd<'_>) -> io::Result<usize> {
     std::thread::sleep(Duration::from_millis(50));
     Ok(0)
 }
 
-/// How many bytes sent on this stream socket the peer has not read yet.
+/// Memory of the data that was sent on this stream socket and that the peer has not
+/// read, in bytes; 0 if it has read all.
 #[cfg(target_os = "linux")]
 pub fn unread_by_peer(fd: BorrowedFd<'_>) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
-    // SAFETY: TIOCOUTQ (SIOCOUTQ) stores one int, for which there is room.
+    // SAFETY: TIOCOUTQ (SIOCOUTQ) stores one int in `count`.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut count) })?;
     Ok(count as usize)
 }
 
-/// Waits until `fd` can be read (or has ended). False when `deadline` passed.
+/// Waits until `fd` has input or its end. Returns false if `deadline` has passed.
 pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -267,7 +242,7 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// Whether `fd` can be written to now.
+/// Returns true if a write to `fd` does not block now.
 pub fn writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: fd.as_raw_fd(),
@@ -278,11 +253,11 @@ pub fn writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     check(unsafe { libc::poll(&mut poll, 1, 0) }).map(|count| count > 0)
 }
 
-/// Room for one control message with [`MAX_FDS`] descriptors, aligned.
+/// A buffer for one control message with [`MAX_FDS`] descriptors, aligned.
 #[repr(align(8))]
 struct Control([u8; (24 + MAX_FDS * size_of::<RawFd>()).next_multiple_of(8)]);
 
-/// Sends `data` (at least one byte) with descriptors attached; none is fine.
+/// Sends `data` (at least one byte) with any number of descriptors.
 pub fn send_with_fds(
     socket: BorrowedFd<'_>,
     data: &[u8],
@@ -302,7 +277,7 @@ pub fn send_with_fds(
     if !raw.is_empty() {
         let length = size_of::<RawFd>() * raw.len();
         message.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: `control` has room for MAX_FDS descriptors and the header,
+        // SAFETY: `control` has space for MAX_FDS descriptors and the header,
         // is aligned for a cmsghdr, and outlives the uses of its pointer.
         unsafe {
             message.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
@@ -359,12 +334,13 @@ pub fn receive_with_fds(
     Ok((count, fds))
 }
 
-/// The identity of anything that has a descriptor.
+/// [`identity`] of anything that has a descriptor.
 pub fn identity_of(file: &impl AsFd) -> (u64, u64) {
     identity(file.as_fd()).expect("fstat")
 }
 
-/// Sends as much of `data` as the socket takes at once; fails when it takes none.
+/// Sends as much of `data` as the socket takes without blocking; fails if it takes
+/// none.
 pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: `data` is readable for its length.
@@ -372,13 +348,7 @@ pub fn send_some(socket: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Changes how many clients may wait for a socket to accept them; 0 is one.
-pub fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result<()> {
-    // SAFETY: listen() takes plain numbers.
-    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
-}
-
-/// Lets close() wait for so many seconds until what was sent has arrived.
+/// Makes close(2) wait for unsent data, for at most this number of seconds.
 pub fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     let linger = libc::linger {
         l_onoff: 1,

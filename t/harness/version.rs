@@ -1,21 +1,20 @@
-//! Versions of Postfix: which one a program is of, and for which ones an
-//! expectation holds.
+//! Versions of Postfix: that of a program, and those that an expectation is for.
 
 use std::path::Path;
 
 use super::ask::ask;
 
-/// A version, as far as expectations depend on it: its first two numbers.
+/// The first two numbers of a version; expectations do not depend on the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The first.
+    /// The first number.
     pub major: u32,
-    /// The second.
+    /// The second number.
     pub minor: u32,
 }
 
 impl Version {
-    /// `3.10`, or what begins like that.
+    /// Parses the first two numbers of `3.10` or `3.10.13` or `3.10-20250101`.
     pub fn parse(text: &str) -> Option<Version> {
         let mut numbers = text.split(['.', '-']).map(str::parse);
         Some(Version {
@@ -24,19 +23,18 @@ impl Version {
         })
     }
 
-    /// What the program itself says: its log, which begins each line with
-    /// `$mail_version`, has statistics after a lookup.
+    /// The version of a program, which is told to begin each line of its log with
+    /// `$mail_version`.
     pub fn of(binary: &Path) -> Version {
         let said = ask(binary, "syslog_name=$mail_version");
         let version = said.as_deref().unwrap_or_default().split('/').next();
         version.and_then(Version::parse).unwrap_or_else(|| {
-            panic!("what version is {}? It says {said:?}", binary.display());
+            panic!("no version of {}: {said:?}", binary.display());
         })
     }
 }
 
-/// For which versions something holds: `since 3.9`, `before 3.11`, both, or
-/// for all.
+/// A range of versions: `since 3.9`, `before 3.11`, both, or all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
     since: Option<Version>,
@@ -44,8 +42,8 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Takes `since` or `before` and a version into account. False when the
-    /// word is another one, or what follows is no version.
+    /// Adds a limit: `since` or `before`, and a version. Returns false if `word` is
+    /// another one or `version` is not valid.
     pub fn restrict(&mut self, word: &str, version: &str) -> bool {
         let limit = match word {
             "since" => &mut self.since,
@@ -56,13 +54,13 @@ impl Versions {
         limit.is_some()
     }
 
-    /// Is it one of them?
+    /// Returns true if `version` is in the range.
     pub fn contain(&self, version: Version) -> bool {
         self.since.is_none_or(|since| since <= version)
             && self.before.is_none_or(|before| version < before)
     }
 
-    /// One of them.
+    /// A version in the range, which must have a limit.
     pub fn example(&self) -> Version {
         let last = self.before.map(|before| Version {
             minor: before.minor - 1,
