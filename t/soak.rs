@@ -1,6 +1,6 @@
-//! Mixed load by 200 clients, some of whom leave at any moment, for so many
-//! minutes (1, or the first argument): no growth, and every descriptor
-//! accounted for. `SEED` repeats the choices, not their order in time.
+//! Mixed load of 200 clients, some of which disconnect at any moment, for 1 minute or
+//! the number of minutes in the first argument: memory does not grow, and no
+//! descriptor is lost. `SEED` repeats the choices, not their order in time.
 
 mod harness;
 #[path = "faults/help.rs"]
@@ -32,7 +32,7 @@ fn main() {
             let (daemon, done) = (&daemon, &done);
             scope.spawn(move || load(daemon, seed + thread as u64, end, done));
         }
-        // A tenth of the time to warm up; from then on no growth.
+        // A tenth of the time to warm up; no growth after that.
         let total = end - Instant::now();
         std::thread::sleep(total / 10);
         let warm = daemon.memory().expect("/proc");
@@ -47,8 +47,9 @@ fn main() {
         }
     });
     println!("{} exchanges", done.load(Ordering::Relaxed));
-    std::thread::sleep(Duration::from_secs(6)); // The longest time to live.
-    before.is_back(&daemon, 8192);
+    std::thread::sleep(Duration::from_secs(6)); // Longer than any time to live.
+    before.is_back(&daemon);
+    before.memory_is_back(&daemon, 8192);
     assert_eq!(daemon.end().expect("end").status_text(), "exit 0");
 }
 
@@ -72,7 +73,7 @@ fn load(daemon: &Daemon, seed: u64, end: Instant, done: &AtomicU64) {
             }
             8 => drop(ask(client, "request=nonsense .")),
             _ => {
-                // (What finds a session is broken off below, when it is there.)
+                // (Requests that find a session are broken off below.)
                 let exchange = *random.pick(&[EXCHANGES[0], EXCHANGES[3], EXCHANGES[4]]);
                 let place = *random.pick(&breaks(exchange));
                 begin(client, exchange, place, session().0);
