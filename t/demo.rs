@@ -1,9 +1,8 @@
-//! A live TCP connection, moved from one process to another: what `make demo`
-//! shows to somebody who has just cloned this.
+//! `make demo`: moves a live TCP connection from one process to another.
 //!
-//! The first process starts the daemon on a private directory, from conf/, and
-//! a TCP server. The second connects to the server, saves the connection in
-//! the daemon and is gone. The third fetches it and goes on talking.
+//! The first process starts the daemon, with the configuration in conf/, and a TCP
+//! server. The second connects to the server, saves the connection in the daemon and
+//! exits. The third fetches the connection and uses it.
 
 #[path = "harness/mod.rs"]
 mod harness;
@@ -40,7 +39,7 @@ fn show() -> Outcome {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
     let daemon = Setup::new()
         .configuration(&conf)?
-        // Longer than anybody takes to read along.
+        // Longer than the demo takes, also when its output is stopped.
         .option("-oconnection_cache_ttl_limit=100s")
         .start()?;
     let socket = Entry::parse(SCACHE_LINE).socket_path(daemon.directory(), 0);

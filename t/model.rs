@@ -1,5 +1,5 @@
-//! The cache does what a naive one does: random operations on both, time
-//! included. `SEED` in the environment repeats a run, `STEPS` makes it longer.
+//! Compares the cache with a naive one: random operations on both, and time passes.
+//! `SEED` in the environment repeats a run, `STEPS` makes it longer.
 
 mod harness;
 #[path = "model/naive.rs"]
@@ -23,10 +23,10 @@ use harness::sys;
 use naive::Naive;
 use scache::global::scache_multi::{ScacheMulti, ScacheSize, Session};
 use seen::Seen;
-use world::{World, COMES, GOES, LONGEST_TTL, MOST_OTHERS, WORLDS};
+use world::{World, DRAIN, FILL, LONGEST_TTL, MOST_OTHERS, WORLDS};
 
-/// So many sessions on their way are enough; so many descriptors are for other
-/// things than sessions in the cache.
+/// Maximum number of sessions on their way, and number of descriptors that are not
+/// those of sessions in the cache.
 const MOST_HELD: usize = 100;
 const OTHER_FDS: usize = 150 + MOST_OTHERS + MOST_HELD;
 
@@ -34,11 +34,11 @@ struct Both {
     real: ScacheMulti,
     naive: Naive,
     held: Vec<(Session, naive::Session)>,
-    /// The other sides of sessions, by age.
+    /// The peers of sessions, by age.
     others: BTreeMap<u64, UnixStream>,
     start: Instant,
     now: u64,
-    /// How many sessions there may be, for want of descriptors.
+    /// Maximum number of sessions, so that there are enough descriptors.
     most_sessions: usize,
     seen: Seen,
 }
@@ -64,7 +64,7 @@ impl Both {
 
     fn step(&mut self, random: &mut Random, world: &World) {
         self.now += random.below(world.most_pause) as u64;
-        let times = if random.one_in(10) { world.crowd } else { 1 };
+        let times = if random.one_in(10) { world.at_once } else { 1 };
         let endp = format!("e{}", random.below(world.endps));
         match random.below(20) {
             5..8 | 12..15 if self.held.len() > MOST_HELD => self.end_hand_over(0, random),
@@ -104,7 +104,7 @@ impl Both {
         self.others.extend(other.map(|other| (age, other)));
         let (endp, prop) = (endp.as_bytes(), prop.as_bytes());
         self.real.save_endp(life, endp, prop, fd, now);
-        // Those that had to go for it.
+        // Sessions over the limit of the endpoint are evicted.
         self.settle();
     }
 
@@ -118,16 +118,15 @@ impl Both {
         self.real.save_dest(life, dest, prop, endp, now);
     }
 
-    /// A time to live, when it ends, and what time it is.
+    /// A random time to live, its deadline, and the time now.
     fn life(&self, random: &mut Random, world: &World) -> (Duration, u64, Instant) {
         let ttl = random.below(world.most_ttl) as u64 / 10 * 10;
         let life = Duration::from_millis(ttl);
         (life, self.now + ttl, self.at(self.now))
     }
 
-    /// A hand-over ends, in one of the ways it can: the client was not there to
-    /// take it, or has gone without having read it; it has confirmed it; it has
-    /// gone without a word, and may have it.
+    /// Ends a hand-over in one of three ways: the session was not handed over and comes
+    /// back; the client has it and said so; the client is gone and may have it.
     fn end_hand_over(&mut self, which: usize, random: &mut Random) {
         let (real, naive) = self.held.swap_remove(which);
         let age = naive.age;
@@ -157,7 +156,7 @@ impl Both {
         }
     }
 
-    /// A session has changed hands: its other side notices nothing of that.
+    /// Asserts that the peer of a session that was handed over got nothing.
     fn is_theirs(&mut self, age: u64, theirs: OwnedFd) {
         if let Some(other) = self.others.get(&age) {
             assert_has_heard_nothing(other);
@@ -166,8 +165,8 @@ impl Both {
         self.closed(age, false);
     }
 
-    /// The other side of a session speaks or hangs up, be it cached or on its
-    /// way.
+    /// Makes the peer of a session that is cached or on its way send something or close
+    /// the connection.
     fn end_one(&mut self, nth: usize, random: &mut Random) {
         let Some((&age, mut other)) = self.others.iter().nth(nth) else {
             return;
@@ -180,12 +179,12 @@ impl Both {
             None => {}
         }
         match random.one_in(2) {
-            true => other.write_all(b"421 bye").expect("room"),
+            true => other.write_all(b"421 bye").expect("buffer space"),
             false => other.shutdown(Shutdown::Write).expect("a socket"),
         }
     }
 
-    /// What has become of sessions is the same, seen from their other sides.
+    /// Asserts that both have ended the same sessions, as their peers see it.
     fn settle(&mut self) {
         let dead = self.real.take_dead_count();
         assert_eq!(dead, self.naive.take_dead_count());
@@ -195,7 +194,7 @@ impl Both {
         }
     }
 
-    /// A session was closed, after farewell or without a word.
+    /// Asserts that a session was closed, with the farewell or without.
     fn closed(&mut self, age: u64, told: bool) {
         let Some(mut other) = self.others.remove(&age) else {
             return;
@@ -203,7 +202,7 @@ impl Both {
         other.set_nonblocking(true).expect("fcntl");
         let mut heard = Vec::new();
         match other.read_to_end(&mut heard) {
-            // (What the other side said was not read.)
+            // (The bytes of the peer were not read.)
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             result => drop(result.expect("to be closed")),
         }
@@ -235,7 +234,7 @@ impl Both {
         self.same(real, naive);
     }
 
-    /// Both found the same session, or none; it is held until it is given.
+    /// Asserts that both found the same session, or none; it is on its way then.
     fn same(&mut self, real: Option<Session>, naive: Option<naive::Session>) {
         let shown = real
             .as_ref()
@@ -263,7 +262,7 @@ impl Both {
         assert_eq!(open, known, "open descriptors and those of sessions");
     }
 
-    /// So many steps, and a look at all that is there now and then.
+    /// Does a number of steps, and checks everything now and then.
     fn steps(&mut self, count: usize, random: &mut Random, world: &World, before: &BTreeSet<i32>) {
         for step in 0..count {
             self.step(random, world);
@@ -274,8 +273,8 @@ impl Both {
         }
     }
 
-    /// The end: what is on its way comes back, and all are closed. When the
-    /// time of the bindings is over, too, nothing is left of the cache.
+    /// Ends a run: sessions on their way come back, and all are closed. When all
+    /// bindings have expired, the cache is empty.
     fn end(mut self, before: &BTreeSet<i32>) -> Seen {
         for (real, naive) in std::mem::take(&mut self.held) {
             self.real.give_back(real);
@@ -302,7 +301,7 @@ impl Both {
     }
 }
 
-/// A session whose side is open: nothing came, not the end either.
+/// Asserts that a session is open and that its peer got nothing.
 fn assert_has_heard_nothing(mut other: &UnixStream) {
     other.set_nonblocking(true).expect("fcntl");
     let came = other.read(&mut [0; 100]);
@@ -312,7 +311,7 @@ fn assert_has_heard_nothing(mut other: &UnixStream) {
     assert!(is_silent, "{came:?}");
 }
 
-/// Something to keep: a socket and its other side, or something simpler.
+/// A descriptor to save: a socket and its peer, or a file.
 fn descriptor(socket: bool) -> (OwnedFd, Option<UnixStream>) {
     if !socket {
         let file = File::open("/dev/null").expect("a descriptor");
@@ -329,8 +328,8 @@ fn open_fds() -> BTreeSet<i32> {
     let numbers: Vec<i32> = names
         .filter_map(|name| name.to_str()?.parse().ok())
         .collect();
-    // SAFETY: F_GETFD only reads the flags of a descriptor, if it is open: that
-    // of the listing is not any more.
+    // SAFETY: F_GETFD only reads the flags of a descriptor, if it is open. (That of
+    // the listing is closed now.)
     let is_open = |fd: &i32| unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 };
     numbers.into_iter().filter(is_open).collect()
 }
@@ -339,10 +338,10 @@ fn steps() -> usize {
     std::env::var("STEPS").map_or(10_000, |text| text.parse().expect("a number"))
 }
 
-/// The only test of this program: it counts the descriptors of the process.
+/// The only test of this program, because it counts the descriptors of the process.
 #[test]
 fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
-    // Enough for a crowd.
+    // Enough for those that are saved at once.
     if !need::open_files(OTHER_FDS as u64 + 400) {
         return;
     }
@@ -356,9 +355,9 @@ fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
         seen.add(both.end(&before));
     }
     let mut random = Random::new(seed.wrapping_sub(1));
-    let mut both = Both::new(COMES.endpoint_limit);
-    both.steps(steps(), &mut random, &COMES, &before);
-    both.steps(steps(), &mut random, &GOES, &before);
+    let mut both = Both::new(FILL.endpoint_limit);
+    both.steps(steps(), &mut random, &FILL, &before);
+    both.steps(steps(), &mut random, &DRAIN, &before);
     seen.add(both.end(&before));
     assert!(seen.is_all(), "{seen:?}");
 }

@@ -1,10 +1,9 @@
-//! Command-line options, main.cf and parameters: what the program says to
-//! each, compared with what the C program said. The cases are in the tables in
-//! t/options, which begin with a README.
+//! Tests command-line options, main.cf and parameters: compares messages and exit
+//! status with those of the C program. The cases are in the tables in t/options, which
+//! has a README.
 //!
-//! `SCACHE=program` tests another program. `RECORD=1` writes down what the
-//! program says; only ever do this with the original. Arguments: parts of the
-//! names of the tables to run.
+//! `SCACHE=program` tests another program. `RECORD=1` writes the expectations anew,
+//! from the C program. Arguments: parts of the names of the tables to run.
 
 #[path = "options/cases.rs"]
 mod cases;
@@ -30,12 +29,12 @@ use harness::log_text::SYSLOG_END;
 use harness::master;
 use harness::privilege::{is_ordinary, is_root};
 
-/// The original spends most of its time waiting, and so may we.
+/// Cases at the same time: the C program sleeps most of the time.
 const THREADS: usize = 48;
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
 
-/// Messages that were sent to syslog, by process.
+/// Messages to syslog, by process id.
 type Log = Arc<Mutex<HashMap<u32, Vec<Vec<u8>>>>>;
 
 struct Run {
@@ -47,7 +46,7 @@ struct Run {
     owner_gid: u32,
     root: bool,
     has_terminal: bool,
-    /// Only in a namespace of our own.
+    /// None if not in a namespace of our own.
     log: Option<Log>,
     scratch: Directory,
 }
@@ -91,7 +90,7 @@ fn main() -> ExitCode {
             Some(output.clone())
         });
         if std::env::var_os("RECORD").is_some_and(|value| !value.is_empty()) {
-            assert!(run.original(), "only the original is recorded");
+            assert!(run.is_c(), "only the C program is recorded");
             fs::write(path, text).unwrap();
         }
     }
@@ -103,7 +102,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
-/// The tables whose names contain one of the words, or all.
+/// The tables whose names contain one of the words; without words all.
 fn tables(words: &[String]) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("t/options");
     let wanted = |path: &PathBuf| {
@@ -137,8 +136,9 @@ fn complain(path: &Path, case: &Case, expected: &[String], got: &[String]) {
     }
 }
 
-/// Gives us, as root, a namespace with a /dev/log and an /etc/passwd of its
-/// own, by running the program again in one. True when we are there.
+/// Executes this program again in a namespace with a /dev/log, an /etc/passwd and an
+/// /etc/group of its own. Returns true in the namespace, and false if it cannot be
+/// made.
 fn isolate(tables: &[Vec<Item>]) -> bool {
     const VARIABLE: &str = "OPTIONS_ISOLATED";
     const SCRIPT: &str = "
@@ -186,7 +186,7 @@ fn isolate(tables: &[Vec<Item>]) -> bool {
     panic!("unshare: {error}");
 }
 
-/// Somebody who can own a mail system here, postfix if possible.
+/// An account for mail_owner, postfix if there is one: name, user id, group id.
 fn owner() -> (String, u32, u32) {
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
     let users: Vec<Vec<&str>> = passwd
@@ -206,7 +206,7 @@ fn owner() -> (String, u32, u32) {
         .expect("a user to own the mail system")
 }
 
-/// Is there a script(1) that can do what is asked of it below?
+/// Returns true if there is a script(1) with -e and -c.
 fn has_terminal() -> bool {
     let mut script = Command::new("script");
     script.args(["-qec", "exit 7", "/dev/null"]);
@@ -215,7 +215,7 @@ fn has_terminal() -> bool {
     script.status().is_ok_and(|status| status.code() == Some(7))
 }
 
-/// Collects what is sent to /dev/log.
+/// Collects messages to /dev/log.
 fn syslogd() -> Log {
     let log = Log::default();
     let socket = UnixDatagram::bind("/dev/log").unwrap();
@@ -236,8 +236,8 @@ fn syslogd() -> Log {
     log
 }
 
-/// Waits until all that was sent before has been collected: a line of our own,
-/// of a process that does not exist, comes after it.
+/// Waits until all messages so far have been collected: sends one more, with the id
+/// of a process that does not exist, and waits for it.
 fn wait_for_syslogd(log: &Log, case: usize) {
     let pid = u32::MAX - case as u32;
     let line = format!("<0>Mmm dd hh:mm:ss end[{pid}]{SYSLOG_END}");
@@ -245,13 +245,16 @@ fn wait_for_syslogd(log: &Log, case: usize) {
     socket.send_to(line.as_bytes(), "/dev/log").unwrap();
     let start = Instant::now();
     while log.lock().unwrap().remove(&pid).is_none() {
-        assert!(start.elapsed() < TIME_LIMIT, "syslogd() reads no more");
+        assert!(
+            start.elapsed() < TIME_LIMIT,
+            "the thread of syslogd() has ended"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A line whose time begins at `start`: the number of the process, and the line
-/// without it and the time.
+/// Splits a line whose time begins at `start` into the process id and the line without
+/// id and time.
 fn without_pid(line: &[u8], start: usize) -> (u32, Vec<u8>) {
     let (open, close) = (find(line, b'['), find(line, b']'));
     let pid = std::str::from_utf8(&line[open + 1..close]).unwrap();
@@ -259,7 +262,7 @@ fn without_pid(line: &[u8], start: usize) -> (u32, Vec<u8>) {
     (pid.parse().unwrap(), text)
 }
 
-/// The place of a postlogd(8).
+/// The socket of a postlogd(8).
 fn postlogd(path: PathBuf) -> UnixDatagram {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -268,7 +271,7 @@ fn postlogd(path: PathBuf) -> UnixDatagram {
     socket
 }
 
-/// What has been sent there by a process that has ended.
+/// Receives the messages of a process that has ended.
 fn received(socket: UnixDatagram) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; 65536];
     let next = || {
@@ -299,17 +302,17 @@ impl Run {
         }
     }
 
-    fn original(&self) -> bool {
+    fn is_c(&self) -> bool {
         self.program.kind == kind::Kind::C
     }
 
-    /// What a case is to show, with what is compiled in.
+    /// The expected output of a case, with the values that are compiled in.
     fn expected(&self, case: &Case) -> Vec<String> {
-        let lines = case.expected(self.original()).iter();
+        let lines = case.expected(self.is_c()).iter();
         lines.map(|line| self.built_in.fill_in(line)).collect()
     }
 
-    /// Runs all cases. No output for a case that cannot be run here.
+    /// Runs all cases. None for a case that cannot be run here.
     fn all(&self, cases: &[&Case]) -> Vec<Option<Vec<String>>> {
         let next = AtomicUsize::new(0);
         let outputs = Mutex::new(vec![None; cases.len()]);
@@ -326,11 +329,11 @@ impl Run {
         outputs.into_inner().unwrap()
     }
 
-    /// What a case needs that is not to be had here.
+    /// The requirement of a case that is not met here. None if all are met.
     fn lacks(&self, case: &Case) -> Option<&'static str> {
         let isolated = self.log.is_some();
         if self.program.arguments(&case.versions).is_none() {
-            return Some("another version of the original");
+            return Some("another version of the C program");
         }
         if !isolated && (case.with_syslog || !case.passwd.is_empty() || !case.group.is_empty()) {
             return Some("a /dev/log or /etc/passwd of its own, which takes root");
@@ -353,7 +356,7 @@ impl Run {
         if let Some(content) = &case.main_cf {
             let path = dir.join("main.cf");
             fs::write(&path, content).unwrap();
-            // The original reads a file that has just changed twice.
+            // The C program reads a file again that has just been changed.
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
         }
@@ -419,7 +422,7 @@ impl Run {
         command
     }
 
-    /// Replaces what stands for something in a table.
+    /// Replaces DIR and OWNER.
     fn real(&self, text: &[u8], dir: &Path) -> Vec<u8> {
         replace(
             &replace(text, "DIR", dir.to_str().unwrap()),
@@ -428,7 +431,7 @@ impl Run {
         )
     }
 
-    /// Shows output as in a table.
+    /// Formats output as in a table.
     fn show(
         &self,
         case: &Case,
@@ -449,7 +452,7 @@ impl Run {
             let line = replace(&line, &path, "/nonexistent/OWNER/");
             let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
             let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
-            // Elsewhere the same number is something else.
+            // In other cases that number is not the process id.
             match says_pid {
                 true => escape(&replace_number(&line, &pid.to_string(), "PID")),
                 false => escape(&line),
@@ -490,7 +493,8 @@ impl Run {
     }
 }
 
-/// Runs a command to its end, if that comes in time.
+/// Runs a command to its end, or kills it after [`TIME_LIMIT`]. Returns the process id
+/// and the status.
 fn wait(command: &mut Command) -> (u32, String) {
     let mut child = command.spawn().unwrap();
     let start = Instant::now();

@@ -1,5 +1,5 @@
-//! Would the replayer notice? Each of these is a conversation with one thing
-//! wrong in it, and must fail at that place.
+//! Tests the replayer of transcripts: a transcript with one mistake in it must fail at
+//! that place.
 
 mod harness;
 mod replay;
@@ -11,7 +11,7 @@ use harness::master::{self, Setup};
 use replay::script::Script;
 use replay::{text, verdict};
 
-/// A good conversation, to be spoilt.
+/// A transcript without a mistake.
 const GOOD: &str = "main.cf connection_cache_ttl_limit = 100s
 connect a
 a< protocol=connection_cache_protocol .
@@ -44,7 +44,7 @@ fn verdict(text: &str) -> Result<(), String> {
     verdict::plain(&script, &Setup::new)
 }
 
-/// Replaces `old`, which is there, with `new`; the replay must fail there.
+/// Replaces `old` with `new`; the replay must fail at `place`.
 fn spoilt(old: &str, new: &str, place: &str) {
     assert!(GOOD.contains(old), "{old}");
     let result = verdict(&GOOD.replacen(old, new, 1));
@@ -55,7 +55,7 @@ fn spoilt(old: &str, new: &str, place: &str) {
 #[test]
 fn a_good_conversation_is_good() {
     verdict(GOOD).expect("good");
-    // (An unknown request is answered before its end has come.)
+    // (An unknown request cannot be cut: it is answered before its end has come.)
     let known = GOOD.replacen("request=frobnicate", "request=find_endp label=f", 1);
     let known = known.replacen("a< status=1 .", "a< status=2 property= .", 1);
     let known = known.replacen(

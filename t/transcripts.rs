@@ -1,11 +1,12 @@
-//! Replays every t/transcripts/*.scn and compares replies, descriptors, log
-//! lines and exit status, word for word; then once more with -v against the
-//! log of the C daemon beside it.
+//! Replays every t/transcripts/*.scn and compares replies, descriptors, log lines and
+//! exit status with those of the C program; then again with -v, and compares the log
+//! with the .v1.log.
 //!
-//! Environment: `SCACHE` the program under test (else the one that cargo
-//! built), `RECORD=1` rewrite what the transcripts expect (for the C daemon
-//! only), `CHROOT=1` run it in a jail, `PRIVILEGED=1` do not drop privileges,
-//! `JOBS=N` so many at a time. Arguments: parts of the names to replay.
+//! Environment: `SCACHE` is the program under test (default: the one that cargo
+//! built), `RECORD=1` writes the expectations anew (with the C program only),
+//! `CHROOT=1` runs the daemon in a chroot jail, `PRIVILEGED=1` does not drop its
+//! privileges, `JOBS=N` replays N transcripts at a time. Arguments: parts of the names
+//! to replay.
 
 mod harness;
 mod replay;
@@ -22,7 +23,7 @@ use harness::version::Versions;
 use replay::script::Script;
 use replay::{record, verdict};
 
-/// What the environment asks for.
+/// The options in the environment.
 struct Options {
     program: Program,
     record: bool,
@@ -41,8 +42,8 @@ impl Options {
         }
     }
 
-    /// For a transcript of these versions; nothing when the program is of
-    /// another one.
+    /// The setup for a transcript of these versions. None if the program cannot behave
+    /// as one of them.
     fn setup(&self, versions: &Versions) -> Option<Setup> {
         let arguments = self.program.arguments(versions)?;
         let setup = Setup::new().entry(|entry| {
@@ -62,11 +63,8 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::from_environment();
-    let is_original = options.program.kind == Kind::C;
-    assert!(
-        !options.record || is_original,
-        "only the original is recorded"
-    );
+    let is_c = options.program.kind == Kind::C;
+    assert!(!options.record || is_c, "only the C program is recorded");
     let scripts = scripts(&std::env::args().skip(1).collect::<Vec<_>>());
     let jobs = std::env::var("JOBS")
         .ok()
@@ -116,7 +114,7 @@ fn summary(count: usize, ignored: usize, mut failures: Vec<String>) -> ExitCode 
     }
 }
 
-/// The transcripts whose names contain one of the words, or all.
+/// The transcripts whose names contain one of the words; without words all.
 fn scripts(arguments: &[String]) -> Vec<PathBuf> {
     let words: Vec<&String> = arguments
         .iter()
@@ -135,8 +133,8 @@ fn scripts(arguments: &[String]) -> Vec<PathBuf> {
     paths
 }
 
-/// All replays of one transcript; false when it is of another version. The
-/// error is ready to print.
+/// Does all replays of a transcript. Returns false if it is for other versions. The
+/// error is text to print.
 fn replay_file(path: &Path, options: &Options) -> Result<bool, String> {
     let script = Script::read(path, options.program.kind)?;
     let Some(setup) = options.setup(&script.versions) else {

@@ -1,14 +1,13 @@
-//! The cache as its protocol has it and nobody would build it: a list for
-//! each name, searched from end to end, and all of them searched for what ends
-//! next. Times are milliseconds. A session that was found is nobody's until it
-//! is given back, or has changed hands.
+//! A naive cache to compare with: a list for each name, which is searched from its
+//! start to its end, and all lists are searched for the next deadline. Times are in
+//! milliseconds. A session that was found is not in the cache until it is given back.
 
 use std::collections::BTreeMap;
 
-/// One lookup closes so many sessions at most.
+/// Maximum number of sessions that one lookup closes.
 const CLOSE_MOST: usize = 100;
 
-/// A session; `fd` tells it from others while it is open.
+/// A session, identified by `fd` while it is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub age: u64,
@@ -16,7 +15,7 @@ pub struct Session {
     pub endp: String,
     pub prop: String,
     pub fd: i32,
-    /// The other side has spoken or hung up.
+    /// Its peer has sent something or closed the connection.
     pub dead: bool,
 }
 
@@ -37,15 +36,15 @@ pub struct Naive {
     clock: u64,
     sessions: BTreeMap<String, Vec<Session>>,
     bindings: BTreeMap<String, Vec<Binding>>,
-    /// How many sessions an endpoint may have, if not 0.
+    /// Maximum number of sessions of an endpoint, unless 0.
     endpoint_limit: usize,
-    /// The ages of sessions that were closed, and whether they were told.
+    /// The ages of sessions that were closed, and true if the farewell was sent.
     ended: Vec<(u64, bool)>,
     dead_count: u64,
 }
 
 impl Naive {
-    /// A cache with so many sessions to an endpoint at most, unless that is 0.
+    /// An empty cache with this maximum number of sessions of an endpoint, unless 0.
     pub fn new(endpoint_limit: usize) -> Naive {
         Naive {
             endpoint_limit,
@@ -58,7 +57,7 @@ impl Naive {
         self.clock
     }
 
-    /// Adds a session; its age.
+    /// Adds a session. Returns its age.
     pub fn save_endp(&mut self, deadline: u64, endp: &str, prop: &str, fd: i32) -> u64 {
         let age = self.tick();
         let of_endp = self.sessions.entry(endp.into()).or_default();
@@ -79,7 +78,8 @@ impl Naive {
         self.take(endp, now, &mut { CLOSE_MOST })
     }
 
-    /// The first session that is good. Those before it end, up to `most`.
+    /// Takes the first session that is neither expired nor dead. Ends those before it,
+    /// up to `most`.
     fn take(&mut self, endp: &str, now: u64, most: &mut usize) -> Option<Session> {
         while *most > 0 {
             let session = self.sessions.get(endp)?.first()?.clone();
@@ -95,7 +95,7 @@ impl Naive {
         None
     }
 
-    /// Puts one back that was found.
+    /// Puts a session back in its place.
     pub fn give_back(&mut self, session: Session) {
         let of_endp = self.sessions.entry(session.endp.clone()).or_default();
         let endp = session.endp.clone();
@@ -116,8 +116,8 @@ impl Naive {
         }
     }
 
-    /// The other side of a session speaks or hangs up; false when it is not
-    /// here, or has done so before.
+    /// Notes that the peer of a session sent something or closed the connection.
+    /// Returns false if the session is not here, or is dead already.
     pub fn die(&mut self, age: u64) -> bool {
         let mut all = self.sessions.values_mut().flatten();
         let session = all.find(|s| s.age == age && !s.dead);
@@ -158,8 +158,8 @@ impl Naive {
         None
     }
 
-    /// What ends first ends first; of two at the same time, sessions, then
-    /// what was saved first.
+    /// Ends up to `most` sessions and bindings in the order of their deadlines; of the
+    /// same deadline, sessions before bindings, then in the order of saving.
     pub fn expire(&mut self, now: u64, most: usize) {
         let sessions = self.sessions.values().flatten();
         let sessions = sessions.filter(|s| s.deadline <= now);
@@ -181,14 +181,14 @@ impl Naive {
         }
     }
 
-    /// When something ends next.
+    /// The next deadline. None if the cache is empty.
     pub fn next_deadline(&self) -> Option<u64> {
         let sessions = self.sessions.values().flatten().map(|s| s.deadline);
         let bindings = self.bindings.values().flatten().map(|b| b.deadline);
         sessions.chain(bindings).min()
     }
 
-    /// Ends the session that would end next; false when there is none.
+    /// Ends the session with the next deadline. Returns false if there is none.
     pub fn expire_endp(&mut self) -> bool {
         let all = self.sessions.values().flatten();
         let nearest = all.map(|s| (s.deadline, s.age, &s.endp)).min();
@@ -208,24 +208,24 @@ impl Naive {
         self.ended.push((age, told));
     }
 
-    /// The ages of sessions that were closed since this was asked last, and
-    /// whether farewell was said.
+    /// The ages of sessions that were closed since the last call, and true if the
+    /// farewell was sent.
     pub fn take_ended(&mut self) -> Vec<(u64, bool)> {
         std::mem::take(&mut self.ended)
     }
 
-    /// How many dead sessions were found since this was asked last.
+    /// Number of dead sessions that were found since the last call.
     pub fn take_dead_count(&mut self) -> u64 {
         std::mem::take(&mut self.dead_count)
     }
 
-    /// Destinations, endpoints, sessions.
+    /// Number of destinations, endpoints and sessions.
     pub fn size(&self) -> (usize, usize, usize) {
         let sessions = self.sessions.values().map(Vec::len).sum();
         (self.bindings.len(), self.sessions.len(), sessions)
     }
 
-    /// How many bindings there are.
+    /// Number of bindings.
     pub fn bindings(&self) -> usize {
         self.bindings.values().map(Vec::len).sum()
     }
@@ -235,7 +235,7 @@ impl Naive {
         self.sessions.values().flatten().map(|s| s.fd)
     }
 
-    /// In the order of their ages, which the lists always have.
+    /// Returns true if no list is empty and all are in the order of ages.
     pub fn is_sound(&self) -> bool {
         let mut sessions = self.sessions.values();
         let mut bindings = self.bindings.values();
@@ -244,7 +244,7 @@ impl Naive {
     }
 }
 
-/// Removes one thing of a name, and the name with its last.
+/// Removes one thing from the list of a name, and the list if it is empty then.
 fn remove<T>(lists: &mut BTreeMap<String, Vec<T>>, name: &str, is_it: impl Fn(&T) -> bool) {
     let list = lists.get_mut(name).expect("a name in use");
     let before = list.len();

@@ -1,6 +1,6 @@
-//! What has happened in a run, so that nobody takes nothing for success.
+//! Counts the events of a run: a run in which some of them are missing is a failure.
 
-/// How often what matters has happened, and how much there was.
+/// Numbers of events, and maximum numbers of things.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub given_back: usize,
@@ -9,14 +9,14 @@ pub struct Seen {
     pub left_behind: usize,
     pub told: usize,
     pub not_told: usize,
-    /// Dead sessions that one lookup has closed, at most.
+    /// Maximum number of dead sessions that one lookup has closed.
     pub most_dead: u64,
     pub most_bindings: usize,
     pub most_sessions: usize,
 }
 
 impl Seen {
-    /// Adds what another run has seen, and prints it.
+    /// Adds the counts of another run, and prints them.
     pub fn add(&mut self, more: Seen) {
         println!("{more:?}");
         self.given_back += more.given_back;
@@ -30,7 +30,7 @@ impl Seen {
         self.most_sessions = self.most_sessions.max(more.most_sessions);
     }
 
-    /// Whether all that matters has happened more than now and then.
+    /// Returns true if every event has happened often enough.
     pub fn is_all(&self) -> bool {
         let often = [
             self.given_back,

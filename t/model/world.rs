@@ -1,6 +1,6 @@
-//! What names there are, how many, and how quickly time passes.
+//! Parameters of runs.
 
-/// How many names of each kind there are, and how quickly time passes.
+/// Numbers of names of each kind, and maximum times in milliseconds.
 #[derive(Clone, Copy)]
 pub struct World {
     pub endps: usize,
@@ -10,13 +10,13 @@ pub struct World {
     pub most_pause: usize,
     pub endpoint_limit: usize,
     pub most_sessions: usize,
-    /// So many are saved at once now and then, and all die now and then, if
-    /// more than 1.
-    pub crowd: usize,
+    /// Number of sessions or bindings that are saved at once now and then. If it is
+    /// more than 1, all sessions die now and then.
+    pub at_once: usize,
 }
 
-/// Few endpoints and long lists of bindings; many endpoints and short lists;
-/// little that ever ends; next to nothing that lives; many that die together, of
+/// Few endpoints and long lists of bindings; many endpoints and short lists; long
+/// times to live; short times to live; many sessions that die at the same time, of
 /// one endpoint and of two.
 pub const WORLDS: [World; 6] = [
     World {
@@ -27,7 +27,7 @@ pub const WORLDS: [World; 6] = [
         most_pause: 20,
         endpoint_limit: 0,
         most_sessions: 500,
-        crowd: 1,
+        at_once: 1,
     },
     World {
         endps: 200,
@@ -37,7 +37,7 @@ pub const WORLDS: [World; 6] = [
         most_pause: 20,
         endpoint_limit: 2,
         most_sessions: 500,
-        crowd: 1,
+        at_once: 1,
     },
     World {
         endps: 20,
@@ -47,7 +47,7 @@ pub const WORLDS: [World; 6] = [
         most_pause: 4,
         endpoint_limit: 30,
         most_sessions: 500,
-        crowd: 1,
+        at_once: 1,
     },
     World {
         endps: 5,
@@ -57,13 +57,14 @@ pub const WORLDS: [World; 6] = [
         most_pause: 20,
         endpoint_limit: 1,
         most_sessions: 500,
-        crowd: 1,
+        at_once: 1,
     },
     DIES,
     World { endps: 2, ..DIES },
 ];
 
-/// Many sessions of one endpoint that die together: more than one lookup may close.
+/// Many sessions of one endpoint that die at the same time: more than one lookup may
+/// close.
 const DIES: World = World {
     endps: 1,
     dests: 2,
@@ -72,11 +73,11 @@ const DIES: World = World {
     most_pause: 4,
     endpoint_limit: 0,
     most_sessions: MOST_OTHERS,
-    crowd: 150,
+    at_once: 150,
 };
 
-/// A crowd comes while time stands still, and then it goes.
-pub const COMES: World = World {
+/// Very many sessions and bindings are saved while almost no time passes.
+pub const FILL: World = World {
     endps: 3000,
     dests: 2000,
     props: 50,
@@ -84,19 +85,19 @@ pub const COMES: World = World {
     most_pause: 1,
     endpoint_limit: 0,
     most_sessions: 10_000,
-    crowd: 150,
+    at_once: 150,
 };
 
-/// What is there ends.
-pub const GOES: World = World {
+/// The sessions and bindings of [`FILL`] expire.
+pub const DRAIN: World = World {
     most_ttl: 20,
     most_pause: 5,
-    crowd: 1,
-    ..COMES
+    at_once: 1,
+    ..FILL
 };
 
-/// No time to live is longer, in milliseconds.
+/// Maximum time to live, in milliseconds.
 pub const LONGEST_TTL: u64 = 20_000;
 
-/// So many sessions that are sockets are enough.
+/// Maximum number of sessions that are sockets; the others are files.
 pub const MOST_OTHERS: usize = 300;

@@ -1,12 +1,12 @@
-//! The tables in t/options: how they are read and written. See README there.
+//! Reads and writes the tables in t/options. The README there describes them.
 
 use std::os::unix::ffi::OsStringExt;
 use std::{ffi::OsString, fmt::Write};
 
 use crate::harness::version::Versions;
 
-/// What every command gets, before its own options. The first is for machines
-/// whose own name is none.
+/// Options of every command before its own. The first is for machines whose name is
+/// not valid.
 const BASE: [&str; 5] = [
     "myhostname=mail.example.com",
     "queue_directory=DIR/queue",
@@ -15,7 +15,7 @@ const BASE: [&str; 5] = [
     "compatibility_level=3.6",
 ];
 
-/// How a case is written, and how its output is shown.
+/// How a case is written, and how its output is formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `$`: a command line; exit status and messages in full.
@@ -33,50 +33,50 @@ pub struct Case {
     pub lineno: usize,
     /// How it is written.
     pub kind: Kind,
-    /// The lines that describe it, as they are in the file.
+    /// The lines before its output.
     pub head: Vec<String>,
-    /// Arguments of the program. `DIR` and such are still in there.
+    /// Arguments of the program, with `DIR` and `OWNER` not replaced yet.
     pub args: Vec<Vec<u8>>,
-    /// Its environment, beyond the usual.
+    /// Variables that are added to its environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
-    /// What is in main.cf, unless there is none.
+    /// The content of main.cf. None if there is no file.
     pub main_cf: Option<Vec<u8>>,
-    /// Run it as nobody if we are root.
+    /// Run it as nobody if the tests are run by root.
     pub as_nobody: bool,
     /// Standard input is a terminal.
     pub on_a_terminal: bool,
-    /// What goes to syslog is part of the output.
+    /// Messages to syslog are part of the output.
     pub with_syslog: bool,
-    /// So is what goes to this socket in queue/public.
+    /// Messages to this socket in queue/public are part of the output.
     pub postlog: Option<String>,
-    /// What the machine is called, if that matters.
+    /// The host name of the machine, if it matters.
     pub hostname: Option<String>,
-    /// Lines that /etc/passwd must have.
+    /// Lines of /etc/passwd.
     pub passwd: Vec<String>,
-    /// Lines that /etc/group must have.
+    /// Lines of /etc/group.
     pub group: Vec<String>,
-    /// Which versions of Postfix do this.
+    /// The versions of Postfix that it is for.
     pub versions: Versions,
-    /// Why the original does something else.
+    /// The two programs differ on purpose.
     pub differs: bool,
-    /// What the original says.
-    pub original: Vec<String>,
-    /// What we say where it differs.
+    /// The output of the C program.
+    pub c: Vec<String>,
+    /// The output of this program, if they differ.
     pub here: Vec<String>,
 }
 
 impl Case {
-    /// What is expected from the original or from us.
-    pub fn expected(&self, original: bool) -> &[String] {
-        if self.differs && !original {
+    /// The expected output of the C program or of this one.
+    pub fn expected(&self, is_c: bool) -> &[String] {
+        if self.differs && !is_c {
             &self.here
         } else {
-            &self.original
+            &self.c
         }
     }
 }
 
-/// A table: text, and cases.
+/// A part of a table.
 pub enum Item {
     /// A comment, an empty line, a definition.
     Text(String),
@@ -84,7 +84,7 @@ pub enum Item {
     Case(Box<Case>),
 }
 
-/// Reads a table. Panics with a line number when it is not one.
+/// Parses a table. Panics with the line number of a mistake.
 pub fn parse(content: &str) -> Vec<Item> {
     let mut items = Vec::new();
     let mut options: Vec<Vec<u8>> = BASE.iter().map(|text| text.as_bytes().to_vec()).collect();
@@ -93,7 +93,7 @@ pub fn parse(content: &str) -> Vec<Item> {
             let case = last_case(&mut items, lineno);
             match text.strip_prefix("here: ") {
                 Some(text) => case.here.push(text.to_string()),
-                None => case.original.push(text.to_string()),
+                None => case.c.push(text.to_string()),
             }
         } else if let Some(text) = line.strip_prefix("  ") {
             let case = last_case(&mut items, lineno);
@@ -106,7 +106,7 @@ pub fn parse(content: &str) -> Vec<Item> {
                 options.push(unescape(text));
             } else {
                 let text = line.is_empty() || line.starts_with('#');
-                assert!(text, "line {lineno}: what is this? {line}");
+                assert!(text, "line {lineno}: unknown line: {line}");
             }
             items.push(Item::Text(line.to_string()));
         }
@@ -134,7 +134,7 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
         case.group.push(line.to_string());
     } else if let Some(name) = text.strip_prefix("host name:") {
         case.hostname = Some(name.trim_start().to_string());
-        // Without the first of BASE.
+        // Remove the first option of BASE.
         case.args.drain(..2);
     } else if text.starts_with("differs: ") {
         case.differs = true;
@@ -148,7 +148,7 @@ fn attribute(case: &mut Case, text: &str, lineno: usize) {
                 let known = text
                     .split_once(' ')
                     .is_some_and(|(word, version)| case.versions.restrict(word, version));
-                assert!(known, "line {lineno}: what is this? {text}");
+                assert!(known, "line {lineno}: unknown attribute: {text}");
             }
         }
     }
@@ -201,24 +201,24 @@ fn new_case(line: &str, lineno: usize, options: &[Vec<u8>]) -> Option<Case> {
         group: Vec::new(),
         versions: Versions::default(),
         differs: false,
-        original: Vec::new(),
+        c: Vec::new(),
         here: Vec::new(),
     })
 }
 
-/// Writes a table, with what `original` says where that is new, or as it was.
-pub fn format(items: &[Item], mut original: impl FnMut(&Case) -> Option<Vec<String>>) -> String {
+/// Formats a table. `output` returns new output of a case, or None to keep the old.
+pub fn format(items: &[Item], mut output: impl FnMut(&Case) -> Option<Vec<String>>) -> String {
     let mut text = String::new();
     for item in items {
         match item {
             Item::Text(line) => writeln!(text, "{line}").unwrap(),
             Item::Case(case) => {
-                let said = original(case).unwrap_or_else(|| case.original.clone());
+                let c = output(case).unwrap_or_else(|| case.c.clone());
                 let here = case.here.iter().map(|line| format!("here: {line}"));
                 for line in &case.head {
                     writeln!(text, "{line}").unwrap();
                 }
-                for line in said.into_iter().chain(here) {
+                for line in c.into_iter().chain(here) {
                     writeln!(text, "    {line}").unwrap();
                 }
             }
@@ -227,7 +227,7 @@ pub fn format(items: &[Item], mut original: impl FnMut(&Case) -> Option<Vec<Stri
     text
 }
 
-/// Words with blanks between them; `'` quotes blanks.
+/// Splits words at blanks; `'` quotes blanks.
 fn split_words(text: &str) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -246,8 +246,8 @@ fn split_words(text: &str) -> Vec<Vec<u8>> {
     words.iter().map(|word| unescape(word)).collect()
 }
 
-/// `\xNN`, `\n` and `\\` as in C; `*N` behind a `\` repeats the byte before, or
-/// what is between `\(` and `\)`.
+/// Converts text to bytes: `\xNN`, `\n` and `\\` as in C; `\*N` repeats the byte before
+/// it, or the text between `\(` and `\)`.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (mut open, mut group) = (0, None);
@@ -278,7 +278,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Output as it is written in a table.
+/// Converts output to the text in a table.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -313,7 +313,7 @@ pub fn replace(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     result
 }
 
-/// The same where `from` is a whole number, not a part of one.
+/// Replaces `from` by `to` where `from` is not a part of a longer number.
 pub fn replace_number(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
     let mut result = Vec::new();
@@ -333,7 +333,7 @@ pub fn replace_number(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     result
 }
 
-/// Bytes as an argument.
+/// Converts bytes to an argument.
 pub fn os(bytes: Vec<u8>) -> OsString {
     OsString::from_vec(bytes)
 }

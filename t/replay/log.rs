@@ -1,7 +1,10 @@
-//! Compares logs: the program's name is taken off, what changes from run to
-//! run is masked.
+//! Compares logs, without the program's name, and with times, descriptors and some
+//! reasons masked.
 
-/// Parts of other programs that the C daemon runs with -v.
+use crate::harness::log_text::has_form;
+
+/// Starts of lines that the C program logs with -v about functions that this one does
+/// not have.
 const NOT_WANTED: [&str; 4] = [
     "name_mask: ",
     "inet_addr_local: ",
@@ -9,10 +12,10 @@ const NOT_WANTED: [&str; 4] = [
     "mynetworks_core: ",
 ];
 
-/// What every line starts with.
+/// The start of every line.
 const IDENT: &str = "postfix/scache: ";
 
-/// The lines that are compared, masked.
+/// The lines to compare, masked.
 pub fn masked(lines: &[String]) -> Vec<String> {
     let text = lines
         .iter()
@@ -23,18 +26,17 @@ pub fn masked(lines: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The start of the statistics interval.
+/// Masks the start of the statistics interval.
 fn mask_time(line: &str) -> String {
     const START: &str = "statistics: start interval ";
     match line.strip_prefix(START) {
-        Some(time) if looks_like_time(time) => format!("{START}Mmm dd hh:mm:ss"),
+        Some(time) if has_form(time, "Aaa _0 00:00:00") => format!("{START}Mmm dd hh:mm:ss"),
         _ => line.to_string(),
     }
 }
 
-/// When a message brings no descriptor, or a list instead of a dummy comes,
-/// there is no reason to give: the C daemon shows what some earlier call had
-/// left in errno.
+/// Masks the reason where there is none, because a message had no descriptor or a
+/// list was not the dummy: the C program logs errno as an earlier call left it.
 fn mask_reason(line: &str) -> String {
     match line.rsplit_once(" file descriptor: ") {
         Some((what, "No such process" | "Success" | "Application error")) => {
@@ -44,20 +46,7 @@ fn mask_reason(line: &str) -> String {
     }
 }
 
-/// `Nov 24 01:48:58`, or `Nov  4 ...`.
-fn looks_like_time(text: &str) -> bool {
-    let shape = "Aaa 99 99:99:99";
-    let fits = |(kind, byte): (u8, u8)| match kind {
-        b'A' => byte.is_ascii_uppercase(),
-        b'a' => byte.is_ascii_lowercase(),
-        b'9' => byte.is_ascii_digit(),
-        other => byte == other,
-    };
-    let text = text.replacen("  ", " 0", 1);
-    text.len() == shape.len() && shape.bytes().zip(text.bytes()).all(fits)
-}
-
-/// `fd=7` and `fd 7` become `fd=NN` and `fd NN`; `fd=-1` stays.
+/// Masks descriptors: `fd=7` and `fd 7` become `fd=NN` and `fd NN`; `fd=-1` stays.
 fn mask_fds(line: &str) -> String {
     let mut masked = String::new();
     let mut rest = line;
@@ -81,13 +70,13 @@ fn mask_fds(line: &str) -> String {
 
 /// The first difference between two logs.
 pub struct Difference {
-    /// Counted from 0.
+    /// The number of the line, from 0.
     pub index: usize,
-    /// Both lines, ready to print; the end of a log is `(nothing more)`.
+    /// Text with both lines; the end of a log is `(nothing more)`.
     pub what: String,
 }
 
-/// The first line of `came` that is not as in `wanted`.
+/// Finds the first line of `came` that is not as in `wanted`. None if all are.
 pub fn difference(wanted: &[String], came: &[String]) -> Option<Difference> {
     let longest = wanted.len().max(came.len());
     let index = (0..longest).find(|&index| wanted.get(index) != came.get(index))?;
@@ -109,7 +98,7 @@ pub fn difference(wanted: &[String], came: &[String]) -> Option<Difference> {
     })
 }
 
-/// A long line is shown as what surrounds its first difference.
+/// Shortens a long line to the part around the first difference.
 fn shortened(line: &str, same: usize) -> String {
     const LONG: usize = 200;
     const AROUND: usize = 40;

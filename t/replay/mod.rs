@@ -1,10 +1,9 @@
-//! The replayer of transcripts: [`script`] reads them, [`play`] acts them out
-//! against a daemon, with a [`pair`] for each descriptor, [`log`] compares what the
-//! daemon logged, [`record`] writes down what a daemon really says, [`verdict`] says
-//! whether all is well. [`text`] is how bytes are written.
-//! t/transcripts/README describes the notation.
+//! Replays transcripts: [`script`] reads them, [`play`] sends and receives what they
+//! say, with a [`pair`] for each descriptor, [`log`] compares logs, [`verdict`]
+//! compares the rest, [`record`] writes the expectations anew. [`text`] converts bytes
+//! to text and back. The notation is in t/transcripts/README.
 
-// Each test program uses a part of it.
+// Each test program uses a part of this.
 #![allow(dead_code)]
 
 pub mod log;

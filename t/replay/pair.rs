@@ -1,5 +1,5 @@
-//! A descriptor of a transcript: one end of a socket pair, which travels, and
-//! the other, which says things and tells what became of the first.
+//! A descriptor of a transcript: one end of a socket pair, which is sent to the daemon,
+//! and the other end, its peer, which shows whether the first is open.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -11,29 +11,29 @@ use super::text;
 use crate::harness::client::PATIENCE;
 use crate::harness::sys;
 
-/// What is known about a descriptor that travels.
+/// A descriptor that was sent: its identity, and its peer.
 pub struct Pair {
     identity: (u64, u64),
-    watch: UnixStream,
+    peer: UnixStream,
 }
 
-/// What its other side does, or is to see.
+/// An action of the peer, or a check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
-    /// `closed:one`: nobody has the descriptor any more.
+    /// `closed:one`: no process has the descriptor any more.
     Closed,
-    /// `held:one`: somebody still has it.
+    /// `held:one`: a process still has it.
     Held,
-    /// `hang-up:one`: the other side is done with it.
+    /// `hang-up:one`: the peer shuts down sending.
     HangUp,
-    /// `speak:one "bytes"`: the other side sends this.
+    /// `speak:one "bytes"`: the peer sends these bytes.
     Speak(Vec<u8>),
-    /// `heard:one "bytes"`: the other side was sent this.
+    /// `heard:one "bytes"`: the peer has received these bytes.
     Heard(Vec<u8>),
 }
 
 impl Fate {
-    /// The fate of this name, and the bytes that are behind it.
+    /// Parses a name and the bytes after it. None if the name is unknown.
     pub fn parse(name: &str, bytes: &str) -> Option<Result<Fate, String>> {
         Some(Ok(match name {
             "closed" => Fate::Closed,
@@ -47,19 +47,19 @@ impl Fate {
 }
 
 impl Pair {
-    /// A descriptor to travel, and what tells of it.
+    /// Returns a descriptor to send, and its pair.
     pub fn new() -> io::Result<(UnixStream, Pair)> {
-        let (watch, travels) = UnixStream::pair()?;
-        let identity = sys::identity_of(&travels);
-        Ok((travels, Pair { identity, watch }))
+        let (peer, descriptor) = UnixStream::pair()?;
+        let identity = sys::identity_of(&descriptor);
+        Ok((descriptor, Pair { identity, peer }))
     }
 
-    /// Whether this is it.
+    /// Returns true if `fd` is the descriptor that was sent.
     pub fn is(&self, fd: &impl AsFd) -> bool {
         self.identity == sys::identity_of(fd)
     }
 
-    /// Lets it happen, or says what is the case instead.
+    /// Does the action or the check. The inner error says what was found instead.
     pub fn meet(&mut self, fate: &Fate) -> io::Result<Result<(), String>> {
         match fate {
             Fate::Closed => self.is_closed(),
@@ -67,14 +67,14 @@ impl Pair {
                 let ready = self.is_ready(Duration::ZERO)?;
                 Ok(if ready { Err("closed".into()) } else { Ok(()) })
             }
-            Fate::HangUp => self.watch.shutdown(Shutdown::Write).map(Ok),
-            Fate::Speak(bytes) => self.watch.write_all(bytes).map(Ok),
+            Fate::HangUp => self.peer.shutdown(Shutdown::Write).map(Ok),
+            Fate::Speak(bytes) => self.peer.write_all(bytes).map(Ok),
             Fate::Heard(bytes) => self.has_heard(bytes),
         }
     }
 
     fn is_ready(&self, time: Duration) -> io::Result<bool> {
-        sys::readable(self.watch.as_fd(), Instant::now() + time)
+        sys::readable(self.peer.as_fd(), Instant::now() + time)
     }
 
     fn is_closed(&mut self) -> io::Result<Result<(), String>> {
@@ -82,10 +82,10 @@ impl Pair {
             return Ok(Err("still open".into()));
         }
         let mut bytes = [0; 100];
-        match self.watch.read(&mut bytes) {
+        match self.peer.read(&mut bytes) {
             Ok(0) => Ok(Ok(())),
             Ok(count) => Ok(Err(format!("heard {}", text::show_quoted(&bytes[..count])))),
-            // What the other side said was not read.
+            // The bytes of the peer were not read.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Ok(())),
             Err(error) => Err(error),
         }
@@ -95,7 +95,7 @@ impl Pair {
         let mut bytes = vec![0; wanted.len()];
         let mut count = 0;
         while count < wanted.len() && self.is_ready(PATIENCE)? {
-            match self.watch.read(&mut bytes[count..])? {
+            match self.peer.read(&mut bytes[count..])? {
                 0 => break,
                 more => count += more,
             }

@@ -1,4 +1,4 @@
-//! Acts out a transcript against a daemon and compares what comes back.
+//! Does the steps of a transcript with a daemon, and compares what is received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -15,39 +15,39 @@ use crate::harness::daemon::{self, Daemon, Ended};
 use crate::harness::master::Setup;
 use crate::harness::sys;
 
-/// How long `silence` listens.
+/// Time in which `silence` must not receive anything.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// How long a recording waits for something to record.
+/// Maximum time for which a recording waits for something to receive.
 const PATIENCE_RECORDING: Duration = Duration::from_secs(2);
 
-/// What is different from one replay of a transcript to the next.
+/// How to replay a transcript.
 #[derive(Clone, Copy, Default)]
 pub struct Mode {
     /// Run the daemon with -v.
     pub verbose: bool,
-    /// Cut what is sent in two at this place.
+    /// Cut a write in two at this place.
     pub cut: Option<usize>,
-    /// Write down what comes instead of comparing it.
+    /// Record what is received, and compare nothing.
     pub record: bool,
 }
 
-/// A replay that went as the transcript says.
+/// The results of a replay in which all that was received is as expected.
 pub struct Played {
     /// How the daemon ended, and its log.
     pub ended: Ended,
-    /// What came, by line number.
+    /// What was received, with line numbers.
     pub heard: Vec<(usize, String)>,
-    /// At how many places what is sent can be cut.
+    /// Number of places at which a write can be cut.
     pub cuts: usize,
 }
 
-/// Where a replay went wrong, and how.
+/// The reason why a replay failed.
 #[derive(Debug)]
 pub struct Failure {
     /// Line of the transcript.
     pub line: usize,
-    /// What was expected and what came instead.
+    /// The text about it.
     pub what: String,
 }
 
@@ -75,9 +75,9 @@ impl Failure {
 /// A client of the transcript.
 struct Peer {
     client: Client,
-    /// What it sends in its next write.
+    /// The bytes for its next write.
     outgoing: Vec<u8>,
-    /// The inode of the daemon's end, if that could be found out.
+    /// The inode of the daemon's end, if known.
     accepted: Option<u64>,
 }
 
@@ -85,7 +85,7 @@ struct Player {
     daemon: Option<Daemon>,
     ended: Option<Ended>,
     peers: BTreeMap<String, Peer>,
-    /// The daemon's ends of clients that have left.
+    /// The inodes of the daemon's ends of clients that have left.
     left: BTreeMap<String, u64>,
     pairs: BTreeMap<String, Pair>,
     mode: Mode,
@@ -162,7 +162,7 @@ impl Player {
         })
     }
 
-    /// One step; `next` decides whether what it sends goes out at once.
+    /// Does a step. What it sends is kept if `next` sends more from the same client.
     fn act(&mut self, step: &Step, next: Option<&Step>) -> Result<(), Failure> {
         let fail = |error: io::Error| Failure::new(step.line, error);
         match &step.act {
@@ -233,7 +233,7 @@ impl Player {
             .ok_or_else(|| Failure::new(line, format!("no client {name}")))
     }
 
-    /// Connects, and finds out which socket the daemon has for it.
+    /// Connects a client, and finds the inode of the daemon's end.
     fn connect(&mut self, name: &str) -> io::Result<()> {
         let daemon = self.daemon()?;
         let before = daemon.connections()?;
@@ -262,7 +262,7 @@ impl Player {
         self.daemon()?.has_read(&peer.client)
     }
 
-    /// Sends what waits to be sent, in one write or cut in two.
+    /// Sends the bytes that were kept, in one write or cut in two.
     fn flush(&mut self, name: &str) -> io::Result<()> {
         let Some(peer) = self.peers.get_mut(name) else {
             return Ok(());
@@ -284,13 +284,13 @@ impl Player {
     }
 
     fn send_fds(&mut self, name: &str, fds: &[String], bytes: &[u8]) -> io::Result<()> {
-        let mut travelling = Vec::new();
+        let mut descriptors = Vec::new();
         for fd in fds {
-            let (travels, pair) = Pair::new()?;
+            let (descriptor, pair) = Pair::new()?;
             self.pairs.insert(fd.clone(), pair);
-            travelling.push(travels);
+            descriptors.push(descriptor);
         }
-        let borrowed: Vec<_> = travelling.iter().map(|fd| fd.as_fd()).collect();
+        let borrowed: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
         let peer = self
             .peers
             .get_mut(name)
@@ -332,8 +332,7 @@ impl Player {
         }
     }
 
-    /// The client has nothing more to say: the daemon must have nothing more
-    /// to say either, and close.
+    /// Shuts down sending: the daemon must close, and must have sent nothing more.
     fn close(&mut self, line: usize, name: &str) -> Result<(), Failure> {
         let fail = |error| Failure::new(line, error);
         let client = &mut self.peer(line, name)?.client;
@@ -351,8 +350,8 @@ impl Player {
         Err(Failure::differs(line, "nothing more", came))
     }
 
-    /// The client disappears. Its socket may have been inherited by a daemon
-    /// that another thread is about to start; then it is not closed yet.
+    /// Closes the client's socket. It stays open for a while if a daemon that another
+    /// thread is starting has inherited it.
     fn leave(&mut self, line: usize, name: &str) -> Result<(), Failure> {
         let peer = self.peer(line, name)?;
         let (_, inode) = sys::identity_of(&peer.client);
@@ -365,14 +364,14 @@ impl Player {
         let deadline = Instant::now() + PATIENCE;
         while is_open()? {
             if Instant::now() > deadline {
-                return Err(Failure::new(line, "somebody keeps the client's socket"));
+                return Err(Failure::new(line, "the client's socket is still open"));
             }
             std::thread::yield_now();
         }
         Ok(())
     }
 
-    /// Waits until the daemon has dropped a client that has left.
+    /// Waits until the daemon has closed the connection of a client that has left.
     fn dropped(&mut self, line: usize, name: &str) -> Result<(), Failure> {
         let inode = self.left.remove(name);
         let inode = inode.ok_or_else(|| Failure::new(line, format!("{name} has not left")))?;
@@ -396,7 +395,7 @@ impl Player {
         }
     }
 
-    /// What becomes of a descriptor, or should have.
+    /// Does an action or a check of a descriptor.
     fn meet(&mut self, line: usize, name: &str, fate: &Fate) -> Result<(), Failure> {
         let pair = self.pairs.get_mut(name);
         let pair = pair.ok_or_else(|| Failure::new(line, format!("no fd:{name}")))?;
@@ -427,8 +426,8 @@ fn show(received: &Received) -> String {
     }
 }
 
-/// Sleeps into the start of a second: the C daemon counts whole ones, by a
-/// clock that may be a few milliseconds late.
+/// Sleeps until a second starts: the C program counts whole seconds, by a clock that
+/// may be a few milliseconds late.
 fn align() {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

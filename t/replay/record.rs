@@ -1,5 +1,5 @@
-//! Writes down what a daemon really says: the replies in their lines, the log
-//! at the end of the transcript or in the log of -v.
+//! Writes the expectations of a transcript anew: what is received, and the log at the
+//! end of the transcript, and the log of -v.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use super::script::{for_kind, Script};
 use crate::harness::kind::Kind;
 use crate::harness::master::Setup;
 
-/// Rewrites the expectations of a transcript. Lines for one daemon only stay
-/// as they are, and so does a log that has such lines.
+/// Rewrites a transcript. Lines for one program only do not change, nor does the log
+/// of a transcript with `differs:`.
 fn rewrite(script: &Script, played: &Played, log: &[String]) -> io::Result<()> {
     let old = fs::read_to_string(&script.path)?;
     let keep_log = script.differs.is_some();
@@ -40,7 +40,7 @@ fn rewrite(script: &Script, played: &Played, log: &[String]) -> io::Result<()> {
     fs::write(&script.path, new)
 }
 
-/// Plays a transcript, without and with -v, and writes down what comes.
+/// Replays a transcript without and with -v, and records both.
 pub fn all(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
     let record = Mode {
         record: true,

@@ -1,4 +1,4 @@
-//! A transcript as read from its file.
+//! Reads transcripts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::text;
 use crate::harness::kind::Kind;
 use crate::harness::version::Versions;
 
-/// One thing that happens.
+/// An action, or a check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// `connect a`: a client connects.
@@ -21,45 +21,44 @@ pub enum Act {
     Receive(String, Received),
     /// `flush a`: what was sent goes out now, in one write.
     Flush(String),
-    /// `drained a`: and the daemon has read all of it.
+    /// `drained a`: waits until the daemon has read all of it.
     Drained(String),
-    /// `close a`: it ends its side, nothing more comes, the daemon closes.
+    /// `close a`: it shuts down sending, receives nothing more, and the daemon closes.
     Close(String),
-    /// `half-close a`: it ends its side but goes on receiving.
+    /// `half-close a`: it shuts down sending.
     HalfClose(String),
-    /// `abandon a`: it disappears whatever was sent to it, and the daemon
-    /// notices.
+    /// `abandon a`: it closes its socket, unread input and all, and the daemon closes.
     Abandon(String),
-    /// `leave a`: it disappears; the daemon may not have noticed yet.
+    /// `leave a`: it closes its socket; the daemon may not have noticed yet.
     Leave(String),
-    /// `dropped a`: and now it has.
+    /// `dropped a`: waits until the daemon has closed the connection.
     Dropped(String),
-    /// `deaf a`: nothing can be sent to it any more, but it goes on sending.
+    /// `deaf a`: it shuts down receiving.
     Deaf(String),
-    /// `ready a`: something has come for it; it is not read yet.
+    /// `ready a`: waits for input, and does not read it.
     Ready(String),
-    /// `closed:one`, `held:one` ...: what becomes of a descriptor.
+    /// `closed:one`, `held:one` ...: an action or a check of a descriptor.
     Fate(String, Fate),
-    /// `await TEXT`: a line with this is logged.
+    /// `await TEXT`: waits for a log line with this text.
     Await(String),
     /// `sleep 1.5`: time passes.
     Sleep(f64),
-    /// `stop`: the daemon is stopped.
+    /// `stop`: the daemon is stopped (SIGSTOP).
     Stop,
-    /// `continue`: it goes on.
+    /// `continue`: it continues (SIGCONT).
     Continue,
-    /// `align`: up to the start of a whole second.
+    /// `align`: waits until a second starts.
     Align,
-    /// `exit`: the daemon exits by itself.
+    /// `exit`: waits until the daemon exits by itself.
     Exit,
 }
 
-/// What a client is to receive.
+/// Something that a client receives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Received {
     /// An attribute list, as bytes.
     List(Vec<u8>),
-    /// Bytes that are no attribute list.
+    /// Bytes that are not an attribute list.
     Raw(Vec<u8>),
     /// A NUL byte with one descriptor, known by its name.
     Fd(String),
@@ -67,25 +66,25 @@ pub enum Received {
     End,
     /// Nothing, for a short while.
     Silence,
-    /// `?`: whatever comes, to be recorded.
+    /// `?`: anything, to be replaced by a recording.
     Anything,
 }
 
 /// An act and its line number.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What happens.
+    /// The act.
     pub act: Act,
 }
 
-/// A whole transcript, as far as it is for one kind of daemon.
+/// A transcript, without the lines for the other program.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// Where it was read from.
+    /// Its file.
     pub path: PathBuf,
-    /// `since 3.9`, `before 3.11`: which versions of Postfix it is true of.
+    /// `since 3.9`, `before 3.11`: the versions of Postfix that it is for.
     pub versions: Versions,
     /// `main.cf NAME = VALUE`: lines of main.cf.
     pub main_cf: Vec<String>,
@@ -93,19 +92,20 @@ pub struct Script {
     pub arguments: Vec<String>,
     /// `stdio a`: this client is the daemon's standard input and output.
     pub stdio: Option<String>,
-    /// `differs: why`: what the two daemons do differently.
+    /// `differs: why`: a difference between the two programs.
     pub differs: Option<String>,
-    /// `cut`: replay it cut in two at every byte that is sent.
+    /// `cut`: replay it again with every write cut in two at every place.
     pub cut: bool,
     /// `quiet: why`: has no log of -v.
     pub quiet: bool,
-    /// What happens, in order.
+    /// The acts, in order.
     pub steps: Vec<Step>,
-    /// `log: LINE`: what is logged, and the line numbers.
+    /// `log: LINE`: the log, with line numbers.
     pub log: Vec<(usize, String)>,
-    /// `adds: LINE`: what this daemon logs after all that, and C does not.
+    /// `adds: LINE`: lines that this program logs after those, and the C program does
+    /// not.
     pub adds: Vec<String>,
-    /// `status: exit N`: how the daemon ends.
+    /// `status: exit N`: the exit status.
     pub status: String,
 }
 
@@ -117,7 +117,7 @@ impl Script {
         Script::parse(path, &text, kind)
     }
 
-    /// The transcript of that text, as if it were in `path`.
+    /// Parses the text of a transcript; `path` is for messages.
     pub fn parse(path: &Path, text: &str, kind: Kind) -> Result<Script, String> {
         let path = path.to_path_buf();
         let mut script = Script {
@@ -138,12 +138,12 @@ impl Script {
         Ok(script)
     }
 
-    /// Is the log of -v compared?
+    /// Returns true if the log of -v is compared.
     pub fn has_verbose_log(&self) -> bool {
         !self.quiet && self.differs.is_none()
     }
 
-    /// Where the log of -v is.
+    /// The file with the log of -v.
     pub fn verbose_path(&self) -> PathBuf {
         self.path.with_extension("v1.log")
     }
@@ -170,7 +170,7 @@ impl Script {
     }
 }
 
-/// A log line that ends with a blank is written with `\s` there.
+/// Replaces `\s` at the end of a log line with a blank.
 fn log_line(text: &str) -> String {
     match text.strip_suffix("\\s") {
         Some(text) => format!("{text} "),
@@ -178,7 +178,7 @@ fn log_line(text: &str) -> String {
     }
 }
 
-/// The statement of a line, if there is one for this kind of daemon.
+/// The statement in a line. None if there is none, or it is for the other program.
 pub fn for_kind(line: &str, kind: Kind) -> Option<&str> {
     let text = line.trim_start();
     let other = if kind == Kind::C { Kind::Port } else { Kind::C };

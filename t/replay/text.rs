@@ -1,9 +1,9 @@
-//! Bytes as text and back: attribute lists, escapes, repeated values.
+//! Converts bytes to text and back: attribute lists, escapes, repeated values.
 
 /// A value at least this long is shown as a repetition if it is one.
 const SHOW_REPEATED: usize = 32;
 
-/// The bytes that `text` stands for: `\0`, `\n`, `\t`, `\s` (blank), `\\`,
+/// Converts text to bytes: `\0`, `\n`, `\t`, `\s` (blank), `\\`,
 /// `\"` and `\xNN` are special.
 pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
@@ -34,7 +34,7 @@ pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The text that stands for these bytes.
+/// Converts bytes to text.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes {
@@ -50,7 +50,7 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
-/// `TEXT*COUNT` or plain text.
+/// Converts `TEXT*COUNT`, or text without a count, to bytes.
 fn repeated(text: &str) -> Result<Vec<u8>, String> {
     if let Some((once, count)) = text.rsplit_once('*') {
         let count = count
@@ -76,8 +76,8 @@ fn show_repeated(bytes: &[u8]) -> String {
     escape(bytes)
 }
 
-/// The bytes of an attribute list, `name=value name=value .`, where a value
-/// may be repeated, `x*4000`. Without the final `.` the list stays open.
+/// Converts an attribute list, `name=value name=value .`, to bytes. A value may be
+/// repeated, `x*4000`. Without the final `.` the list has no terminator.
 pub fn list(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -96,7 +96,7 @@ pub fn list(text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The text of a whole attribute list.
+/// Converts an attribute list to text.
 pub fn show_list(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut parts = bytes.split(|&byte| byte == 0);
@@ -114,7 +114,7 @@ pub fn show_list(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of `"text"` or `"text"*COUNT`.
+/// Converts `"text"` or `"text"*COUNT` to bytes.
 pub fn quoted(text: &str) -> Result<Vec<u8>, String> {
     let inner = text
         .strip_prefix('"')
@@ -130,7 +130,7 @@ pub fn quoted(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Bytes that are no attribute list, as `quoted` reads them.
+/// Converts bytes to the text that `quoted` reads.
 pub fn show_quoted(bytes: &[u8]) -> String {
     let text = show_repeated(bytes);
     match text.rsplit_once('*') {

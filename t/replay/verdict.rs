@@ -1,5 +1,5 @@
-//! Is everything as the transcript says? Errors are ready to print: file,
-//! line, what was expected, what came.
+//! Replays a transcript and compares everything with it. An error is a text with the
+//! file, the line, what was expected and what came.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::script::Script;
 use crate::harness::log_text::in_words_of_libc;
 use crate::harness::master::Setup;
 
-/// An ordinary replay, and those cut in two.
+/// Replays a transcript without -v; and, with `cut`, for each place of a cut.
 pub fn plain(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
     let played = replay(script, setup, Mode::default())?;
     compare(script, &played)?;
@@ -25,7 +25,7 @@ pub fn plain(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
     Ok(())
 }
 
-/// A replay with -v, whose log is in a file of its own.
+/// Replays a transcript with -v, and compares the log with the .v1.log.
 pub fn verbose(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
     if !script.has_verbose_log() {
         return Ok(());
@@ -54,7 +54,7 @@ fn replay(script: &Script, setup: &dyn Fn() -> Setup, mode: Mode) -> Result<Play
     play(script, setup(), mode).map_err(|failure| failure.show(script))
 }
 
-/// Log and exit status.
+/// Compares log and exit status.
 fn compare(script: &Script, played: &Played) -> Result<(), String> {
     let path = script.path.display();
     let wanted = script.log.iter().map(|(_, line)| in_words_of_libc(line));
