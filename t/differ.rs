@@ -1,19 +1,18 @@
-//! Random exchanges with the C daemon and with this one, in lock-step: every
-//! reply, every descriptor and every log line must be the same.
+//! Makes the same random exchanges with the C program and with this one: every reply,
+//! every descriptor and every log line must be the same.
 //!
-//! Time passes when the test says so: both daemons run under a clock that
-//! stands still meanwhile, so that in both a session ends at the same second.
-//! Every other pair of daemons runs with -v.
+//! The clocks of both daemons are stopped and set by the test, so that a session
+//! expires in the same second in both. Every other pair of daemons runs with -v.
 //!
-//! `SCACHE` names the C daemon, `SEED` repeats a run, the first argument says
-//! how many exchanges (2000). What the daemons do differently on purpose is
-//! left out: see `lost()`.
+//! `SCACHE` names the C program, `SEED` repeats a run, the first argument is the number
+//! of exchanges (2000). For differences on purpose see `lost()` and `dead()`.
 
 mod harness;
 #[path = "replay/log.rs"]
 #[allow(dead_code)]
 mod log;
 #[path = "clock/shim.rs"]
+#[allow(dead_code)]
 mod shim;
 
 use std::fs;
@@ -31,16 +30,16 @@ use harness::random::Random;
 use harness::sys;
 use shim::Shim;
 
-/// So many exchanges with one pair of daemons.
+/// Number of exchanges with one pair of daemons.
 const BATCH: usize = 500;
 
-/// For how long a difference may be one of time.
+/// Time in which a missing reply may still come.
 const LATE: Duration = Duration::from_secs(2);
 
-/// What came: bytes, and the identities of descriptors.
+/// Bytes that came, and the identities of descriptors.
 type Came = (Vec<u8>, Vec<(u64, u64)>);
 
-/// One daemon and our connections to it.
+/// A daemon and the connections to it.
 struct Side {
     daemon: Daemon,
     clients: Vec<Client>,
@@ -48,11 +47,8 @@ struct Side {
 
 impl Side {
     fn start(binary: &Path, clock: &Shim, verbose: bool) -> Side {
-        let mut setup = Setup::new()
-            .binary(binary)
-            .env("LD_PRELOAD", &clock.library())
-            .env("CLOCK_OFFSET", &clock.offset())
-            .env("CLOCK_STOPPED", "yes")
+        let mut setup = clock
+            .stopped(Setup::new().binary(binary))
             .main_cf("connection_cache_ttl_limit = 10000s")
             .main_cf("connection_cache_status_update_time = 1000000s");
         if verbose {
@@ -67,7 +63,7 @@ impl Side {
 
     /// Waits until the daemon has read everything and sleeps.
     fn quiet(&mut self) {
-        // (The C daemon says so much that it would have to wait for us.)
+        // (The C program sends so many messages that it would block.)
         while self
             .daemon
             .status(Duration::ZERO)
@@ -81,7 +77,7 @@ impl Side {
             let now = self.sleeping();
             assert!(
                 start.elapsed() < PATIENCE,
-                "no rest: {now:?} {:?} {:?} unread {:?}",
+                "it does not sleep: {now:?} {:?} {:?} unread {:?}",
                 fs::read_link(format!("/proc/{}/exe", self.daemon.pid())),
                 self.daemon.log().last(),
                 self.clients.iter().map(unread).collect::<Vec<_>>()
@@ -93,8 +89,8 @@ impl Side {
         }
     }
 
-    /// How often it has gone to sleep, if it waits for clients: the C daemon may
-    /// wait for us to read its log.
+    /// Number of times that it has gone to sleep. None if it does not wait for clients:
+    /// the C program may wait until its log is read.
     fn sleeping(&self) -> Option<u64> {
         let status = fs::read_to_string(self.daemon.proc("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
@@ -105,11 +101,11 @@ impl Side {
     }
 
     fn send(&mut self, who: usize, bytes: &[u8], fds: &[BorrowedFd]) {
-        // (A daemon that has gone shows in what is received.)
+        // (If the daemon has ended, receiving fails.)
         let _ = self.clients[who].send_fds(fds, bytes);
     }
 
-    fn came(&mut self, who: usize) -> Came {
+    fn receive(&mut self, who: usize) -> Came {
         self.quiet();
         let client = &mut self.clients[who];
         let mut fds = Vec::new();
@@ -128,13 +124,13 @@ struct Pair {
     c: Side,
     port: Side,
     verbose: bool,
-    /// How many seconds have passed.
+    /// The time, in seconds since the start.
     time: i64,
     files: Vec<UnixStream>,
     history: Vec<String>,
-    /// Sessions that one daemon closed and the other has still.
+    /// Number of sessions that one daemon has closed and the other has not.
     lost: usize,
-    /// Writes that were compared.
+    /// Number of writes after which the daemons were compared.
     writes: usize,
 }
 
@@ -147,14 +143,14 @@ impl Pair {
         self.compare(last);
     }
 
-    /// Time passes; both notice it when the next client comes.
+    /// Sets the clock forward; the daemons notice it at the next event.
     fn pass_time(&mut self, clock: &Shim, seconds: i64) {
         self.time += seconds;
         clock.off_by(self.time);
         self.history.push(format!("{seconds} s pass"));
     }
 
-    /// One client goes, a new one comes in its place.
+    /// Replaces a client by a new one.
     fn reconnect(&mut self, who: usize) {
         self.history.push(format!("{who} reconnects"));
         for side in [&mut self.c, &mut self.port] {
@@ -178,12 +174,12 @@ impl Pair {
         if std::env::var_os("SHOW").is_some() {
             println!("{}", self.history.last().map_or("", String::as_str));
         }
-        let (mut c, mut port) = (self.c.came(who), self.port.came(who));
-        // On a busy machine a daemon may look as if it were at rest.
+        let (mut c, mut port) = (self.c.receive(who), self.port.receive(who));
+        // On a busy machine a daemon may sleep before it is done.
         let late = Instant::now() + LATE;
         while c != port && Instant::now() < late {
             for (came, side) in [(&mut c, &mut self.c), (&mut port, &mut self.port)] {
-                let (bytes, fds) = side.came(who);
+                let (bytes, fds) = side.receive(who);
                 came.0.extend(bytes);
                 came.1.extend(fds);
             }
@@ -205,7 +201,7 @@ impl Pair {
             let ended = side.daemon.end().expect("end");
             assert_eq!(ended.status_text(), "exit 0");
             let mut lines = log::masked(&ended.log);
-            sort_the_ends(&mut lines);
+            sort_ends(&mut lines);
             lines
                 .iter()
                 .filter_map(|line| masked(line, self.lost > 0))
@@ -224,18 +220,17 @@ impl Pair {
     }
 }
 
-/// Sorts what ends at the same second: the C daemon goes by when it was saved,
-/// this one ends the sessions first.
-fn sort_the_ends(lines: &mut [String]) {
+/// Sorts lines about sessions and bindings that end in the same second: the C program
+/// ends them in the order of saving, this one ends sessions first.
+fn sort_ends(lines: &mut [String]) {
     let is_end = |line: &String| line.starts_with("scache_multi_drop_");
     for ends in lines.chunk_by_mut(|one, next| is_end(one) && is_end(next)) {
         ends.sort();
     }
 }
 
-/// A log line without what may differ: times, and reasons where there is none;
-/// and, where a session was lost, how many there were; and what only this
-/// daemon says.
+/// Masks a log line: the time, and a reason where there is none. None for a line that
+/// only this program logs, and for the numbers of sessions if some were lost.
 fn masked(line: &str, lost: bool) -> Option<String> {
     let only_here = ["time to live: ", "sessions ended by the other side"];
     if lost && line.contains("max simultaneous") || only_here.iter().any(|s| line.contains(s)) {
@@ -248,7 +243,7 @@ fn masked(line: &str, lost: bool) -> Option<String> {
     Some(readable(&line[..at.unwrap_or(line.len())]))
 }
 
-/// One exchange.
+/// Makes a random exchange.
 fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
     if random.one_in(8) {
         pair.pass_time(clock, 1 + random.below(4) as i64);
@@ -299,7 +294,7 @@ fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
             save(pair, who, random, ttl, &endp, &prop, way);
             pair.reconnect(who);
         }
-        // With -v each says what it does with such a session.
+        // With -v the two log different lines about such a session.
         11 if !pair.verbose && random.one_in(2) => dead(pair, who),
         11 if !pair.verbose => lost(pair, who, random),
         12 => {
@@ -313,11 +308,11 @@ fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
             pair.reconnect(who);
         }
         11 | 13 | 14 => broken(pair, who, random),
-        _ => soup(pair, who, random),
+        _ => shuffled(pair, who, random),
     }
 }
 
-/// save_endp; `way` is how the descriptor is sent.
+/// Makes a save_endp request; `way` is how the descriptor is sent, 0 as it should be.
 fn save(
     pair: &mut Pair,
     who: usize,
@@ -340,7 +335,7 @@ fn save(
     };
 }
 
-/// find_endp or find_dest to its end, which is this list.
+/// Makes a find_endp or find_dest request; `end` is its last list.
 fn find(pair: &mut Pair, who: usize, request: &str, end: &str) {
     if pair
         .send(who, request.as_bytes(), &[])
@@ -351,8 +346,8 @@ fn find(pair: &mut Pair, who: usize, request: &str, end: &str) {
     }
 }
 
-/// A hand-over that fails: the C daemon closes the session, this one keeps
-/// it. Nobody asks for it again.
+/// Makes a hand-over fail: the C program closes the session, this one keeps it. It is
+/// not looked up again.
 fn lost(pair: &mut Pair, who: usize, random: &mut Random) {
     pair.lost += 1;
     let endp = format!("lost{}", pair.lost);
@@ -367,8 +362,8 @@ fn lost(pair: &mut Pair, who: usize, random: &mut Random) {
     pair.reconnect(who);
 }
 
-/// A session whose other side has hung up, and one that is alive: the C
-/// daemon hands out the first, this one the second.
+/// Saves a session whose peer has closed it, and one that is alive, and looks for them:
+/// the C program hands out the first, this one the second.
 fn dead(pair: &mut Pair, who: usize) {
     pair.lost += 1;
     let endp = format!("dead{}", pair.lost);
@@ -388,7 +383,7 @@ fn dead(pair: &mut Pair, who: usize) {
     );
     let found = [&mut pair.c, &mut pair.port].map(|side| {
         side.send(who, &list("dummy= ."), &[]);
-        side.came(who)
+        side.receive(who)
     });
     let expected =
         [gone, alive].map(|file| (b"\0".to_vec(), vec![sys::identity_of(&pair.files[file])]));
@@ -397,7 +392,7 @@ fn dead(pair: &mut Pair, who: usize) {
     pair.files.truncate(gone);
 }
 
-/// A good request with something wrong in it, in one to three pieces.
+/// Sends one or two requests with random mistakes, in random pieces.
 fn broken(pair: &mut Pair, who: usize, random: &mut Random) {
     let mut bytes = Vec::new();
     for _ in 0..1 + random.below(2) {
@@ -421,7 +416,7 @@ fn broken(pair: &mut Pair, who: usize, random: &mut Random) {
             return;
         }
     }
-    // A digit less makes a time to live that ends while we look.
+    // With a digit less the session could expire within the test.
     if bytes
         .windows(5)
         .any(|w| w.starts_with(b"ttl\0") && w[4] != b'5')
@@ -441,8 +436,8 @@ fn broken(pair: &mut Pair, who: usize, random: &mut Random) {
     pair.reconnect(who);
 }
 
-/// Names and values in any order.
-fn soup(pair: &mut Pair, who: usize, random: &mut Random) {
+/// Sends names and values in any order.
+fn shuffled(pair: &mut Pair, who: usize, random: &mut Random) {
     let mut bytes = Vec::new();
     for _ in 0..1 + random.below(8) {
         let long = "l".repeat(random.below(6000));
@@ -472,7 +467,7 @@ fn soup(pair: &mut Pair, who: usize, random: &mut Random) {
 
 fn main() -> ExitCode {
     let Some(c_daemon) = std::env::var_os("SCACHE") else {
-        println!("SKIPPED: SCACHE does not name the C daemon");
+        println!("SKIPPED: SCACHE does not name the C program");
         return ExitCode::SUCCESS;
     };
     let count = std::env::args()
@@ -480,7 +475,7 @@ fn main() -> ExitCode {
         .and_then(|text| text.parse().ok())
         .unwrap_or(2000);
     let Some(clock) = Shim::build() else {
-        println!("SKIPPED: no cc, so there is no clock that stands still");
+        println!("SKIPPED: no cc to build the clock");
         return ExitCode::SUCCESS;
     };
     let seed = Random::seed();

@@ -1,10 +1,9 @@
-//! Random values with `$name` expressions: the C program and this one must
-//! say the same about each, line for line.
+//! Sets a parameter to random values with `$name` expressions: the C program and this
+//! one must log the same about each.
 //!
-//! `SCACHE` names the C program, `SEED` repeats a run, the first argument says
-//! how many values (10000); value N of a seed is the first of the seed plus N.
-//! Where the C program dies of a value, having run out of stack, there is
-//! nothing to compare.
+//! `SCACHE` names the C program, `SEED` repeats a run, the first argument is the number
+//! of values (10000); value N of a seed is the first one of the seed plus N. A value is
+//! not compared if the C program crashes on it because it has no stack left.
 
 #[path = "differ_macros/values.rs"]
 mod values;
@@ -27,32 +26,32 @@ use harness::master::Setup;
 use harness::random::Random;
 use harness::sys;
 
-/// So many values at a time; without the library below each of them takes a
-/// second in which nothing happens.
+/// Number of values at a time. Without the library that replaces sleep(3), a program
+/// sleeps for a second after a fatal error, and more of them can run.
 const THREADS: usize = 8;
 const SLEEPING_THREADS: usize = 64;
 
-/// A program that has not ended after this much CPU time never will.
+/// Limit of CPU time: a program that has not ended by then never will.
 const CPU_SECONDS: u64 = 20;
 
-/// So many differences are enough.
+/// Number of differences after which this ends.
 const ENOUGH: usize = 10;
 
 /// Runs both programs.
 struct Differ {
     c_program: PathBuf,
     directory: Directory,
-    /// Makes them not sleep.
+    /// Makes sleep(3) return at once.
     no_sleep: Option<Interposed>,
 }
 
-/// What became of the values.
+/// The results of the values.
 #[derive(Default)]
 struct Tally {
     same: usize,
-    /// Of these: a line says what is wrong with the expression.
+    /// Of these, those with a warning.
     warned: usize,
-    /// The C program died.
+    /// Those on which the C program crashed.
     not_compared: usize,
     differences: usize,
 }
@@ -70,7 +69,7 @@ impl Differ {
         }
     }
 
-    /// What a program says, and how it ends; nothing when a signal ends it.
+    /// Runs a program. Returns its log and its status. None if a signal has ended it.
     fn run(&self, program: &Path, options: &[Vec<u8>]) -> Option<Vec<String>> {
         let mut command = Command::new(program);
         command.env_clear().env("LANG", "C").env("TZ", "UTC");

@@ -30,15 +30,14 @@ const COLUMNS: [(&[Kind], [&str; 3]); 4] = [
     ),
 ];
 
-/// Whether there is a strace.
+/// Returns true if there is a strace(1).
 pub fn can_be_counted() -> bool {
     let mut strace = Command::new("strace");
     strace.arg("-V").stdout(Stdio::null()).status().is_ok()
 }
 
-/// The system calls of one row of requests. What the daemon does at its start
-/// and its end does not count: the result comes from two runs, one of which is
-/// longer.
+/// The system calls of one row of requests, without those at the start and the end of
+/// the daemon: they are the difference of a long and a short run.
 pub fn of_row(contestant: &Contestant, kinds: &[Kind]) -> io::Result<Calls> {
     let mut calls = count(contestant, kinds, FIRST_ROWS + ROWS)?;
     for (name, number) in count(contestant, kinds, FIRST_ROWS)? {
@@ -84,7 +83,7 @@ fn parse(line: &str) -> Option<(String, f64)> {
     Some((name.to_string(), calls))
 }
 
-/// Prints a table for each: the calls of a row of requests, by name.
+/// Prints a table for each contestant: the calls of a row of requests, by name.
 pub fn print(contestants: &[Contestant]) -> io::Result<()> {
     for contestant in contestants {
         println!("\nSystem calls of a row of requests: {}", contestant.name);

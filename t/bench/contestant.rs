@@ -1,4 +1,4 @@
-//! One of the daemons that are compared, with its clients.
+//! A daemon that is compared with others, and its clients.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,14 +13,14 @@ use super::harness::master::Setup;
 use super::harness::sys;
 use super::load::{names, run, run_paused, Client, Kind, Script, ENDP_PROP};
 
-/// What to start.
+/// A daemon that can be started.
 #[derive(Clone)]
 pub struct Contestant {
-    /// What it is called in the table.
+    /// Its name in the tables.
     pub name: String,
     /// The program.
     pub binary: PathBuf,
-    /// Whether it is the floor, which takes other arguments.
+    /// True for the floor, which has other arguments.
     pub is_floor: bool,
     /// Its line in master.cf.
     pub line: &'static str,
@@ -35,11 +35,12 @@ pub struct Running {
     filled: usize,
 }
 
-/// The time to live of sessions that are to end, and when they have, in seconds.
+/// The time to live, in seconds, of sessions that are to expire, and the time after
+/// which all have expired.
 const TTL: u32 = 2;
 const EXPIRY_TIME: Duration = Duration::from_millis(3200);
 
-/// What a measurement gave, per request or row of requests.
+/// The result of a measurement, per request or row of requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// CPU time of the daemon, in microseconds.
@@ -51,7 +52,7 @@ pub struct Sample {
 }
 
 impl Contestant {
-    /// A scache.
+    /// A scache, the C program or this one.
     pub fn new(name: &str, binary: &Path) -> Contestant {
         Contestant {
             name: name.to_string(),
@@ -93,8 +94,8 @@ impl Contestant {
         Ok(running)
     }
 
-    /// Starts it once more: from exec to the announcement that a first client
-    /// gets, and what CPU time that takes.
+    /// Starts it, and measures the time and the CPU time from exec to the announcement
+    /// that the first client receives.
     pub fn start_up(&self) -> io::Result<Sample> {
         let daemon = self.start_daemon()?;
         let started = daemon.started();
@@ -112,7 +113,7 @@ impl Contestant {
 }
 
 impl Running {
-    /// Has so many clients from now on.
+    /// Changes the number of clients.
     pub fn connect(&mut self, count: usize) -> io::Result<()> {
         self.clients.truncate(count);
         while self.clients.len() < count {
@@ -122,7 +123,8 @@ impl Running {
         Ok(())
     }
 
-    /// Every client asks for this again and again until the time is over.
+    /// Measures requests of these kinds in a row, which every client repeats until the
+    /// time is over.
     pub fn measure(&mut self, kinds: &[Kind], time: Duration) -> io::Result<Sample> {
         let script = |number| {
             let (dest, endp) = names(number);
@@ -133,7 +135,8 @@ impl Running {
         self.measure_scripts(|number| (start.elapsed() < time).then(|| scripts[number].clone()))
     }
 
-    /// Every client does what `next` says as long as it says something.
+    /// Measures scripts: every client does those that `next` returns for its number,
+    /// until that is None.
     pub fn measure_scripts(
         &mut self,
         next: impl FnMut(usize) -> Option<Rc<Script>>,
@@ -141,13 +144,14 @@ impl Running {
         self.sample(|running| run(&mut running.clients, &running.session, next))
     }
 
-    /// Every client makes `rows` rows of requests, and pauses before each request.
+    /// Measures `rows` rows of requests of every client, which pauses before each
+    /// request.
     pub fn measure_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<Sample> {
         let count = rows * self.clients.len();
         self.sample(|running| running.run_paused(kinds, rows).map(|()| count))
     }
 
-    /// The same, not measured.
+    /// Makes `rows` rows of requests as `measure_paused` does, without measuring.
     pub fn run_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<()> {
         run_paused(&mut self.clients, &self.session, rows, |number| {
             let (dest, endp) = names(number);
@@ -156,7 +160,7 @@ impl Running {
         })
     }
 
-    /// What `work` costs, which returns how much it was.
+    /// Measures `work`, which returns the number by which the result is divided.
     fn sample(
         &mut self,
         work: impl FnOnce(&mut Running) -> io::Result<usize>,
@@ -177,13 +181,13 @@ impl Running {
         })
     }
 
-    /// Does each of these scripts once, by as many clients as there are.
+    /// Does each of these scripts once, with all clients.
     pub fn run_scripts(&mut self, scripts: impl IntoIterator<Item = Script>) -> io::Result<()> {
         let mut scripts = scripts.into_iter().map(Rc::new);
         run(&mut self.clients, &self.session, |_| scripts.next()).map(drop)
     }
 
-    /// Caches sessions, each under its own name, until it has so many.
+    /// Saves sessions, each with a label of its own, until there is this number.
     pub fn fill(&mut self, sessions: usize) -> io::Result<()> {
         let script = |number| Script::new(&[Kind::Save], "", &filler_name(number));
         let scripts = (self.filled..sessions).map(script);
@@ -194,8 +198,9 @@ impl Running {
         self.connect(clients)
     }
 
-    /// The longest time between a request and its answer while so many sessions
-    /// end, and the most CPU time of the daemon meanwhile, in milliseconds.
+    /// Measures the longest time between a request and its reply while this number of
+    /// sessions expires, and the longest CPU time of the daemon for one, both in
+    /// milliseconds.
     pub fn expire(&mut self, sessions: usize) -> io::Result<Sample> {
         let script = |number| Script::new(&[Kind::Save], "", &names(number).1).short_lived(TTL);
         let scripts = (0..sessions).map(script);
@@ -233,13 +238,13 @@ impl Running {
         self.daemon.wait().map(drop)
     }
 
-    /// Lets the daemon go to sleep, when what it has used is counted.
+    /// Waits until the daemon sleeps: only then its CPU time is up to date.
     fn settle(&self) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// What is cached: a connection, and its other end.
+/// A connection to save, and its peer.
 pub fn session() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let session = TcpStream::connect(listener.local_addr()?)?;
@@ -250,8 +255,7 @@ fn filler_name(number: usize) -> String {
     format!("cached;{}", names(number).1)
 }
 
-/// How long the name and the properties of a session are that [`Running::fill`]
-/// caches, on average.
+/// Average length of label and property of the sessions of [`Running::fill`].
 pub fn stored_text(sessions: usize) -> usize {
     let names: usize = (0..sessions).map(|number| filler_name(number).len()).sum();
     names / sessions + ENDP_PROP.len()

@@ -22,7 +22,7 @@ impl Epoll {
             return Err(io::Error::last_os_error());
         }
         Ok(Epoll {
-            // SAFETY: new, and nobody else's.
+            // SAFETY: the descriptor is new and has no other owner.
             fd: unsafe { OwnedFd::from_raw_fd(fd) },
             events: [libc::epoll_event { events: 0, u64: 0 }; EVENTS],
         })
@@ -46,9 +46,9 @@ impl Epoll {
     /// the number of events, 0 if the time is over; their tokens come from
     /// [`Epoll::token`].
     pub fn wait(&mut self, time: libc::c_int) -> io::Result<usize> {
-        let (epoll, room) = (self.fd.as_raw_fd(), EVENTS as libc::c_int);
-        // SAFETY: `events` has room for as many events as `room` says.
-        let count = unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), room, time) };
+        let (epoll, count) = (self.fd.as_raw_fd(), EVENTS as libc::c_int);
+        // SAFETY: `events` has space for `count` events.
+        let count = unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), count, time) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 

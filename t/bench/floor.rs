@@ -1,8 +1,8 @@
-//! `floor`: the physical limit of the protocol on this machine.
+//! `floor`: the least that the protocol can cost on this machine.
 //!
-//! Started like the daemon, but it understands just enough to answer the
-//! requests of [`load`](super::load) from a table with one entry: no names, no
-//! times, no checks, and no system call that the protocol does not force.
+//! It is started like the daemon, and answers the requests of [`load`](super::load)
+//! from a list of sessions: it compares no names, knows no times, checks nothing, and
+//! makes no system call that the protocol does not need.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -48,10 +48,10 @@ struct Floor {
     buffer: Box<[u8; 4096]>,
 }
 
-/// Serves until the last client or, says the status pipe, master is gone.
+/// Serves until the last client has disconnected, or the status pipe is closed.
 pub fn main() -> io::Result<()> {
-    // SAFETY: the bench has put a status pipe and a listening socket there for
-    // this process, and nobody else in it uses them.
+    // SAFETY: the bench has put the status pipe and the listener there for this
+    // process, and nothing else in it uses them.
     let (status, listener) = unsafe {
         (
             File::from_raw_fd(STATUS_FD),
@@ -158,7 +158,7 @@ impl Replies {
         }
     }
 
-    /// What to answer, and what comes next.
+    /// The reply to a request, and the next state.
     fn to(&self, request: &[u8], is_empty: bool) -> (&[u8], State) {
         let name = &request[b"request\0".len()..];
         match (name[0], name[5]) {

@@ -1,6 +1,6 @@
-//! How long sessions are really kept: of many that were saved with the same
-//! time to live, at every phase of the wall-clock second, how many are found
-//! again some time later. Drawn as bars, since that is what users feel.
+//! Measures how long sessions are kept: the share of sessions that are found some time
+//! after they were saved, with the same time to live, at all phases of the wall-clock
+//! second. Printed as bars.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,10 +12,10 @@ use super::contestant::{session, Contestant};
 use super::harness::client::{list, Client};
 use super::load::{names, ENDP_PROP};
 
-/// The time to live that smtp(8) asks for by default, in seconds.
+/// The default time to live of smtp(8), in seconds.
 const TTL: u32 = 2;
 
-/// How long after it was saved a session is asked for.
+/// Times between saving a session and looking for it.
 const DELAYS: [Duration; 6] = [
     Duration::from_millis(1000),
     Duration::from_millis(1250),
@@ -25,17 +25,17 @@ const DELAYS: [Duration; 6] = [
     Duration::from_millis(2050),
 ];
 
-/// Sessions for each delay, and the time within which they are saved.
+/// Number of sessions for each delay, and the time in which all are saved.
 const SESSIONS: usize = 400;
 const SPREAD: Duration = Duration::from_secs(4);
 
-/// A session that is asked for later than that after its time is not counted.
+/// A lookup that is later than this is not counted.
 const LATE: Duration = Duration::from_millis(10);
 
-/// The length of the bar for all of them.
+/// Length of the bar for 100 %.
 const BAR: usize = 25;
 
-/// What is to be done at a time: a session saved, or looked for.
+/// A session to be saved, or looked for, at a time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
     time: Instant,
@@ -44,7 +44,7 @@ struct Step {
     saved: bool,
 }
 
-/// For one delay.
+/// The results for one delay.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     asked: usize,
@@ -97,7 +97,7 @@ fn measure(contestant: &Contestant) -> io::Result<Vec<Tally>> {
     Ok(tallies)
 }
 
-/// Evenly over whole seconds, so that every phase has its share.
+/// The sessions to save, distributed evenly over whole seconds.
 fn saves(start: Instant) -> BinaryHeap<Reverse<Step>> {
     let save = |number: usize| Step {
         time: start + SPREAD * number as u32 / (SESSIONS * DELAYS.len()) as u32,
@@ -119,7 +119,7 @@ fn save(client: &mut Client, endp: &str, session: &impl AsFd) -> io::Result<()> 
     client.receive_list().map(drop)
 }
 
-/// Was there one?
+/// Looks for a session. Returns false if there is none.
 fn find(client: &mut Client, endp: &str) -> io::Result<bool> {
     client.send_list(&format!("request=find_endp label={endp} ."))?;
     if client.receive_list()? == list("status=2 property= .") {

@@ -1,6 +1,5 @@
-//! The load: what clients ask for, over and over, and what they must be
-//! answered. Clients block and do not log; the daemon under test is the only
-//! thing that should cost.
+//! The load: requests of clients, and the replies that they must receive. Clients do as
+//! little as possible themselves.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -14,23 +13,23 @@ use super::epoll::Epoll;
 pub use super::harness::client::list;
 use super::harness::sys;
 
-/// What the daemon says first.
+/// The first list that the daemon sends.
 pub const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
 /// The properties of every endpoint, about as long as smtp(8) makes them.
 pub const ENDP_PROP: &str = "mx1.example.com;[192.0.2.1];;mx1.example.com;25;16777216;0;6291456";
 /// The properties of every destination.
 pub const DEST_PROP: &str = "example.com;smtp;mx1.example.com;0";
 
-/// How long a client pauses at least before each request, as smtp(8) does while
-/// it delivers a message.
+/// Minimum pause of a client before each request; smtp(8) pauses while it delivers a
+/// message.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A kind of request, or several in a row.
+/// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// find_endp that finds nothing.
+    /// find_endp that finds no session.
     Miss,
     /// save_endp.
     Save,
@@ -42,7 +41,7 @@ pub enum Kind {
     FindDest,
 }
 
-/// What one side does; the other side waits for it.
+/// A step of a client.
 enum Step {
     Send(Vec<u8>),
     Receive(Vec<u8>),
@@ -50,11 +49,11 @@ enum Step {
     ReceiveFd,
 }
 
-/// A conversation of one client, cut where one side waits for the other.
+/// The steps of a client.
 pub struct Script(Vec<Step>);
 
 impl Script {
-    /// The requests of these kinds in a row, about these names.
+    /// Requests of these kinds in a row, with these labels.
     pub fn new(kinds: &[Kind], dest: &str, endp: &str) -> Script {
         let steps = kinds
             .iter()
@@ -104,7 +103,7 @@ impl Script {
         }
     }
 
-    /// With another time to live.
+    /// Changes the time to live.
     pub fn short_lived(mut self, ttl: u32) -> Script {
         for step in &mut self.0 {
             if let Step::Send(bytes) = step {
@@ -116,7 +115,7 @@ impl Script {
     }
 }
 
-/// The names that client number `number` uses.
+/// The labels that client number `number` uses: destination, endpoint.
 pub fn names(number: usize) -> (String, String) {
     let (dest, endp) = (
         format!("smtp;example-{number}.com"),
@@ -125,7 +124,7 @@ pub fn names(number: usize) -> (String, String) {
     (dest, endp)
 }
 
-/// A client that does what its script says.
+/// A client that does the steps of a script.
 pub struct Client {
     stream: UnixStream,
     reply: Vec<u8>,
@@ -134,7 +133,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A connection on which the daemon has announced itself.
+    /// Makes a client of a connection, and receives the announcement.
     pub fn new(stream: UnixStream) -> io::Result<Client> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let (mut stream, mut reply) = (stream, Vec::new());
@@ -147,7 +146,7 @@ impl Client {
         })
     }
 
-    /// False when there is nothing to do.
+    /// Starts a script. Returns false if there is none.
     fn begin(&mut self, script: Option<Rc<Script>>, session: &TcpStream) -> io::Result<bool> {
         let Some(script) = script else {
             return Ok(false);
@@ -163,8 +162,8 @@ impl Client {
             .ok_or_else(|| io::Error::other("no descriptor came"))
     }
 
-    /// Does its part up to where the daemon has to do something first. Whether
-    /// the daemon has done what comes now is `ready`.
+    /// Does steps up to the next one that needs input. `ready` is true if there is input
+    /// for one step.
     fn advance(&mut self, mut ready: bool, session: &TcpStream) -> io::Result<()> {
         while let Some(step) = self.script.0.get(self.done) {
             match step {
@@ -187,7 +186,7 @@ impl Client {
         Ok(())
     }
 
-    /// Does a script from its beginning to its end.
+    /// Does a whole script.
     fn converse(&mut self, script: Rc<Script>, session: &TcpStream) -> io::Result<()> {
         self.begin(Some(script), session)?;
         while !self.is_done() {
@@ -204,8 +203,8 @@ impl Client {
     }
 }
 
-/// All clients at the same time, each by itself, do one script after the other
-/// for as long as `next` has one for the client of that number; how many.
+/// All clients at the same time do one script after the other, until `next` returns None
+/// for the number of the client. Returns the number of scripts that were done.
 pub fn run(
     clients: &mut [Client],
     session: &TcpStream,

@@ -1,10 +1,10 @@
-//! How long the daemon keeps sessions (`lifetime`), and how much it costs, next
-//! to the C daemon and to the least that the protocol can cost on this machine
-//! (`floor`).
+//! Benchmarks: how long the daemon keeps sessions (`lifetime`), and what requests cost,
+//! compared with the C program and with the least that the protocol can cost on this
+//! machine (`floor`).
 //!
 //! Starts the daemons as master(8) would, gives all of them the same load in
-//! alternating rounds, and prints a table. `quick` makes it short; two
-//! programs may be named to be compared instead of this one and the C one:
+//! alternating rounds, and prints tables. `quick` makes it short. Two programs may be
+//! named, which are compared instead of this one and the C program:
 //!
 //!     cargo bench --bench bench -- [quick] [A [B]]
 //!
@@ -31,10 +31,10 @@ use contestant::Contestant;
 use load::{names, Kind, Script};
 use rounds::Bench;
 
-/// Where the C daemon is when Postfix is installed.
+/// The C program of an installed Postfix.
 const C_DAEMON: &str = "/usr/lib/postfix/sbin/scache";
 
-/// Without -u: what looks at the daemon must be able to write in the end.
+/// Without -u, so that valgrind can write its file at the end.
 const DRIVEN_LINE: &str = "scache unix - n n - 1 scache";
 
 fn main() -> io::Result<()> {
@@ -57,7 +57,8 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// The programs that are named, or else this one; and, unless two are named, C.
+/// The programs that are named, or else this one; and the C program, unless two are
+/// named.
 fn contestants(programs: &[&str]) -> Vec<Contestant> {
     let given = programs.iter();
     let mut contestants: Vec<Contestant> = given
@@ -97,7 +98,7 @@ fn drive(program: &str, count: usize, kinds: &[&str]) -> io::Result<()> {
         "find_endp" => Ok(Kind::Find),
         "save_dest" => Ok(Kind::Bind),
         "find_dest" => Ok(Kind::FindDest),
-        _ => Err(io::Error::other(format!("no kind of request: {word}"))),
+        _ => Err(io::Error::other(format!("unknown kind of request: {word}"))),
     };
     let kinds = kinds.iter().map(kind).collect::<io::Result<Vec<Kind>>>()?;
     let contestant = Contestant {

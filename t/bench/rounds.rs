@@ -1,4 +1,4 @@
-//! What is measured, in which order, and for how long.
+//! The measurements, their order, and their length.
 
 use std::io;
 use std::rc::Rc;
@@ -24,16 +24,16 @@ const LOADS: [(&str, &[Kind]); 3] = [
 /// Descriptors that a daemon needs besides sessions.
 const SPARE_FILES: usize = 200;
 
-/// Memory is looked at with at most so many sessions.
+/// Maximum number of sessions with which memory is measured.
 const MEASURED_MOST: usize = 10_000;
 
-/// How many sessions end at once.
+/// Number of sessions that expire at the same time.
 const EXPIRING: usize = 5000;
 
-/// Sessions under the endpoint that find_dest comes to last.
+/// Number of sessions under the last endpoint that find_dest comes to.
 const FOUND_MOST: usize = 100;
 
-/// All that is to be done.
+/// All measurements.
 pub struct Bench {
     contestants: Vec<Contestant>,
     floor: Contestant,
@@ -45,7 +45,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A short one, if it is to be quick.
+    /// Few and short rounds, if `quick`.
     pub fn new(contestants: Vec<Contestant>, floor: Contestant, quick: bool) -> io::Result<Bench> {
         Ok(Bench {
             contestants,
@@ -58,7 +58,7 @@ impl Bench {
         })
     }
 
-    /// Measures, and prints as it goes.
+    /// Does all measurements, and prints each.
     pub fn run(&self) -> io::Result<()> {
         println!(
             "CPU is what the daemon uses, in microseconds per request or row of requests. Numbers\n\
@@ -87,7 +87,7 @@ impl Bench {
         self.contestants.iter().map(Contestant::start).collect()
     }
 
-    /// Each in turn, round after round.
+    /// Measures all daemons in turn, in the usual number of rounds.
     fn rounds(
         &self,
         running: &mut [Running],
@@ -115,7 +115,8 @@ impl Bench {
         Ok(columns)
     }
 
-    /// As mail comes: the daemon sleeps before each request.
+    /// Clients that pause, as those in mail delivery do: the daemon sleeps before each
+    /// request.
     fn paused(&self) -> io::Result<()> {
         let mut running = self.start()?;
         running.push(self.floor.start()?);
@@ -191,7 +192,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The third one is the first again, but with nothing cached.
+    /// By number of sessions; the third daemon is the first one with an empty cache.
     fn sessions(&self) -> io::Result<()> {
         let mut running = self.start()?;
         running.push(self.contestants[0].start()?);
@@ -228,7 +229,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What nothing takes, and what so many sessions take, in KiB.
+    /// Memory: with an empty cache, and of each session. `empty` and `full` are in KiB.
     fn memory(&self, empty: &[u64], sessions: usize, full: &[u64]) {
         let empty = &empty[..self.contestants.len()];
         let each = |(&full, &empty): (&u64, &u64)| {
@@ -244,7 +245,7 @@ impl Bench {
         });
     }
 
-    /// With sessions only under the last endpoint of the destination.
+    /// Lookups by destination, with sessions only under its last endpoint.
     fn bindings(&self) -> io::Result<()> {
         heading(
             "CPU of find_dest, by number of bindings, of which the last has a session",
@@ -275,7 +276,7 @@ impl Bench {
         Ok(())
     }
 
-    /// While sessions end, one client asks all the time.
+    /// Requests of one client while sessions expire.
     fn expiry(&self) -> io::Result<()> {
         let sessions = EXPIRING.min(self.open_files.saturating_sub(SPARE_FILES));
         heading(
@@ -294,7 +295,7 @@ impl Bench {
         Ok(())
     }
 
-    /// From exec to the announcement that a client gets which waits already.
+    /// Start-up, from exec to the announcement for a client that has connected.
     fn start_up(&self) -> io::Result<()> {
         let mut contestants = self.contestants.clone();
         contestants.push(self.floor.clone());
@@ -311,7 +312,7 @@ impl Bench {
     }
 }
 
-/// The number and what it is the number of.
+/// A number and a noun, `1 client` or `2 clients`.
 fn plural(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),

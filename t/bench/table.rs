@@ -1,9 +1,9 @@
-//! The table: one line per load, ratios as the median of the rounds with the
+//! Prints tables: a line for each load, with ratios as the median of the rounds, and the
 //! least and the greatest.
 
 use super::contestant::Sample;
 
-/// What the rounds gave for one contestant.
+/// The samples of all rounds of one contestant.
 pub type Samples = Vec<Sample>;
 
 /// A ratio with its spread.
@@ -13,7 +13,7 @@ struct Ratio {
     most: f64,
 }
 
-/// Prints a heading, and what the columns are called.
+/// Prints a heading, and the names of the columns.
 pub fn heading(title: &str, names: &[String]) {
     println!("\n{title}");
     let mut line = format!("{:38}", "");
@@ -61,7 +61,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Three digits say enough.
+/// Formats a number with three digits.
 fn number(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),

@@ -1,6 +1,5 @@
 /*
- * No time passes for a program that sleeps: what it says before it ends is
- * all that is looked at.
+ * Makes a program that sleeps before its exit not sleep.
  */
 #include <time.h>
 

@@ -1,8 +1,8 @@
-//! Random values that are made of `$name` expressions, some of them broken.
+//! Makes random values of `$name` expressions, some of them with syntax errors.
 
 use crate::harness::random::Random;
 
-/// What the expressions can refer to.
+/// Parameters that the expressions refer to.
 pub const MAIN_CF: &str = "\
 a = A
 n = 3
@@ -32,13 +32,13 @@ d4 = ${d3?{$d3}}
 d5 = ${{$d4} == {3} ? {$d4} : {$d3}}
 ";
 
-/// So many parameters have a random value of their own: `v0`, `v1`, ...
+/// Number of parameters with a random value: `v0`, `v1`, ...
 const VARIABLES: usize = 3;
 
-/// Deeper than this nothing is nested, but by parameters.
+/// Maximum depth of nested expressions, without those in the values of parameters.
 const DEPTH: usize = 4;
 
-/// The options of one run, each a name, `=` and a value.
+/// The options of one run, `NAME=VALUE`.
 pub fn options(random: &mut Random) -> Vec<Vec<u8>> {
     let mut options: Vec<_> = (0..VARIABLES)
         .map(|number| [format!("v{number}=").as_bytes(), &text(random, 2)].concat())
@@ -77,7 +77,7 @@ fn spoil(random: &mut Random, text: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Text with expressions in it.
+/// Text with expressions.
 fn text(random: &mut Random, depth: usize) -> Vec<u8> {
     let mut text = Vec::new();
     for _ in 0..random.below(4) {
@@ -91,7 +91,7 @@ fn text(random: &mut Random, depth: usize) -> Vec<u8> {
     text
 }
 
-/// What is between the braces.
+/// The text between the braces of an expression.
 fn expression(random: &mut Random, depth: usize) -> Vec<u8> {
     let mut text = blanks(random);
     match random.below(12) {
@@ -113,7 +113,7 @@ fn expression(random: &mut Random, depth: usize) -> Vec<u8> {
     text
 }
 
-/// Two sides and what is between them.
+/// A comparison.
 fn relational(random: &mut Random, depth: usize) -> Vec<u8> {
     let operators = ["==", "!=", "<", "<=", ">=", ">"];
     let operator = match random.below(20) {
@@ -146,7 +146,7 @@ fn call(random: &mut Random, depth: usize) -> Vec<u8> {
     [name.as_bytes(), &part(random, depth)].concat()
 }
 
-/// What follows a `?` or a `:`.
+/// The text after a `?` or a `:`.
 fn part(random: &mut Random, depth: usize) -> Vec<u8> {
     let text = text(random, depth);
     match random.below(8) {
@@ -231,7 +231,7 @@ fn blanks(random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// What does not belong where it is.
+/// Text that is a syntax error or unusual in most places.
 fn junk(random: &mut Random) -> Vec<u8> {
     let long = "long ".repeat(random.below(600));
     let deep = "{".repeat(random.below(150));

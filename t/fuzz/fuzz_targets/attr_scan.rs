@@ -1,5 +1,5 @@
-//! Any bytes, in pieces of any size: a list is scanned to the same end as if
-//! its bytes had come in one piece.
+//! Scans any bytes as an attribute list, in pieces of any size: the result is the same
+//! as in one piece.
 #![no_main]
 
 use std::io::Write;
@@ -11,7 +11,7 @@ use scache::util::attr_scan::{attr_scan, AttrFlag, RecvAttr};
 use scache::util::stream::{ReadSpace, Stream};
 use scache::util::wait::{run, Task};
 
-/// The count that attr_scan returns, and the values.
+/// The result of attr_scan, and the values.
 type Outcome = (i32, i32, Vec<u8>, Vec<u8>);
 
 fuzz_target!(|input: (u8, Vec<u8>, bool)| {

@@ -1,7 +1,7 @@
-//! The whole service with four clients that say and do anything, time
-//! included. No descriptor is lost: those that the service holds are open, and
-//! when all clients have gone and all time is over, none is. Each client's task
-//! comes to its end when the client has gone or is cut off.
+//! Runs the whole service with four clients that do anything, and lets time pass. No
+//! descriptor is lost: all descriptors of the service are open, and when all clients
+//! have disconnected and all sessions have expired, it has none. Each client's task
+//! ends when the client has disconnected or is cut off.
 #![no_main]
 
 use std::fs::File;
@@ -34,7 +34,7 @@ const LISTS: [&[u8]; 8] = [
     b"dummy\0\0\0",
 ];
 
-/// More than the process ever has open.
+/// Above all descriptors of the process.
 const FDS_MOST: i32 = 256;
 
 struct Client<'a> {
@@ -73,7 +73,7 @@ impl World<'_> {
                 let _ = client.ours.write_all(&[more]);
             }
             10 => {
-                // A part of a list.
+                // Send a part of a list.
                 let list = LISTS[usize::from(more & 7)];
                 let part = &list[..usize::from(more >> 3).min(list.len())];
                 let _ = client.ours.write_all(part);
@@ -97,7 +97,7 @@ impl World<'_> {
                 2 => {
                     self.service.evict();
                 }
-                // The sessions that are cached are dead now.
+                // All sessions in the cache are dead then.
                 3 => {
                     let _ = self.server.write(b"421");
                 }
@@ -110,7 +110,7 @@ impl World<'_> {
         self.run_client(who);
     }
 
-    /// As the event loop does it.
+    /// Connects a client, as the event loop does.
     fn connect(&mut self, who: usize) {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
         ours.set_nonblocking(true).expect("fcntl");
@@ -134,7 +134,7 @@ impl World<'_> {
         }
     }
 
-    /// The client goes. Its task goes on until it has seen that.
+    /// Disconnects a client, and runs its task to the end.
     fn hang_up(&mut self, who: usize) {
         if let Some(Client { ours, mut task, .. }) = self.clients[who].take() {
             drop(ours);
@@ -150,8 +150,8 @@ impl World<'_> {
         }
     }
 
-    /// The descriptors of this process are those of the clients, those of the
-    /// service and those that were there before.
+    /// Asserts that the open descriptors are those of the clients, those of the service
+    /// and those that were open before.
     fn account(&self, before: usize) {
         let clients = self.clients.iter().flatten().count();
         assert_eq!(
@@ -190,19 +190,18 @@ fuzz_target!(init: ignore_sigpipe(), |steps: Vec<(u8, u8)>| {
         world.cut_off(who);
     }
     world.account(before);
-    // What was saved at the real time, however long this took, and at the end of
-    // all that was added to it.
+    // Some were saved at the real time, others at the time that was added to it.
     world.now = world.now.max(Instant::now()) + Duration::from_secs(11);
     for _ in 0..100 {
         service.run_timers(world.now);
     }
-    assert_eq!(service.descriptors(), 0, "all time is over");
+    assert_eq!(service.descriptors(), 0, "all have expired");
     assert_eq!(open_fds(), before);
 });
 
-/// As Rust's own main() does.
+/// Ignores SIGPIPE, as the main() of a Rust program does.
 fn ignore_sigpipe() {
-    // SAFETY: nothing else is told of the signal.
+    // SAFETY: signal() takes plain numbers here; no other handler is set.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
