@@ -1,7 +1,6 @@
 /*
- * _dl_find_object(3) of glibc, for musl: gcc's own unwinder, which tests that
- * fail are unwound with, is built for glibc and asks it where an object has its
- * unwinding tables.
+ * _dl_find_object(3) of glibc, for musl: it finds the unwinding tables of an object.
+ * gcc's unwinder, which unwinds tests that fail, is built for glibc and calls it.
  */
 #define _GNU_SOURCE
 #include <link.h>

@@ -1,29 +1,28 @@
-# What the scripts that run inside "machine" share.
+# Functions for the scripts that run inside "machine" to source.
 
 builder=nobody
-# What happened last, before the lines of the report that hold for it.
+# The last event, as a prefix of the lines of the report.
 situation=
 
 passed() { echo "passed: $situation$*"; }
 failed() { echo "FAILED: $situation$*"; }
 
-# expect WHAT COMMAND...: one line of the report.
+# expect NAME COMMAND...: prints whether the command succeeds, a line of the report.
 expect() {
     what=$1
     shift
     if "$@"; then passed "$what"; else failed "$what"; fi
 }
 
-# after SITUATION
+# after SITUATION: sets the prefix of the following lines of the report.
 after() { situation="$1: "; }
 
-# silent COMMAND...: ends well, and says nothing.
+# silent COMMAND...: must succeed without output.
 silent() {
     said=$("$@" 2>&1) && [ -z "$said" ] || { echo "    $*: $said"; return 1; }
 }
 
-# logged COMMAND...: of what it says only what the suite closes with, if all is
-# well.
+# logged COMMAND...: prints only the last line of the suite, or all output if it fails.
 logged() {
     if "$@" >/srv/scratch/log 2>&1; then
         grep '^check: ' /srv/scratch/log || :
@@ -33,8 +32,8 @@ logged() {
     fi
 }
 
-# as_builder DIRECTORY COMMAND...: not as root, and with no network but the
-# loopback one.
+# as_builder DIRECTORY COMMAND...: runs it as an ordinary user, with the loopback
+# network only.
 as_builder() {
     unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
         setpriv --reuid "$builder" --regid "$(id -g "$builder")" --clear-groups \
@@ -46,8 +45,7 @@ postfix_is_content() {
     expect "postfix set-permissions is silent" silent postfix set-permissions
 }
 
-# mail_flows: through the Postfix that is installed, with its daemons in $daemons
-# and not where they are otherwise.
+# mail_flows: sends mail through the installed Postfix, whose daemons are in $daemons.
 mail_flows() {
     unshare --mount sh -ec '
         [ "$1" = "$2" ] || mount --bind "$1" "$2"

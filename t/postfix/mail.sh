@@ -1,7 +1,7 @@
-# A Postfix of its own, for the scripts of this folder to source; runs inside
-# "sandbox". Nothing of it is outside $scratch: configuration, queue, data and
-# log are there, and a daemon directory that is a copy of the system's with
-# $SCACHE as its scache. It is gone with the sandbox, like every process.
+# Functions to make and use a Postfix instance, for the scripts of this directory to
+# source; runs inside "sandbox". All its files are in $scratch: configuration, queue,
+# data, log, and a copy of the system's daemon directory with $SCACHE as its scache.
+# They are lost, and all processes are killed, when the sandbox ends.
 
 here=$(dirname "$0")
 scratch=/mnt/scratch
@@ -14,7 +14,7 @@ owner=postfix
 passed() { echo "passed: $*"; }
 failed() { echo "FAILED: $*"; }
 
-# expect WHAT COMMAND...: one line of the report.
+# expect NAME COMMAND...: prints whether the command succeeds, a line of the report.
 expect() {
     what=$1
     shift
@@ -23,7 +23,8 @@ expect() {
 
 equal() { [ "$1" = "$2" ] || { echo "    $1 is not $2"; return 1; }; }
 
-# wait_until SECONDS COMMAND...: polls, and fails when the time is over.
+# wait_until SECONDS COMMAND...: waits until the command succeeds; fails when the time
+# is over.
 wait_until() {
     rounds=$(($1 * 50))
     shift
@@ -67,27 +68,26 @@ start_postfix() {
     postfix_ start && wait_until 10 test -S "$queue/private/scache"
 }
 
-# start_sink: smtp-sink on all of the loopback addresses, keeping what it takes.
+# start_sink: starts smtp-sink on all loopback addresses; it keeps all messages.
 start_sink() {
     smtp-sink -u "$owner" -d "$scratch/sink/message" 0.0.0.0:2525 100 &
     sink=$!
     wait_until 10 listens 2525
 }
 
-# start_counting_sink [mails=COUNT] [idle=SECONDS]: another one, which counts
-# connections, and ends them after so many messages or so much silence.
+# start_counting_sink [mails=COUNT] [idle=SECONDS]: starts counting-sink instead.
 start_counting_sink() {
     perl "$here/counting-sink" "$scratch/sink/counted" "$@" &
     sink=$!
     wait_until 10 listens 2525
 }
 
-# How many connections it has taken.
+# The number of connections that it has accepted.
 counted() { grep -c '^connect' "$scratch/sink/counted"; }
 
 listens() { grep -q ":$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
 
-# send NAME COUNT DOMAIN...: COUNT messages to each domain, each to an address
+# send NAME COUNT DOMAIN...: sends COUNT messages to each domain, each to an address
 # of its own: a number before or (since 3.9) after NAME.
 send() {
     name=$1
@@ -99,10 +99,10 @@ send() {
     done
 }
 
-# How many messages the sink has in all.
+# The number of messages that the sink has.
 arrived() { ls "$scratch/sink" | wc -l; }
 
-# What arrived for NAME, one recipient a line.
+# The recipients of the messages of NAME that arrived, one a line.
 at_sink() {
     find "$scratch/sink" -type f -exec cat {} + 2>/dev/null |
         sed -n "s/^X-Rcpt-Args: <\([0-9]*$1[0-9]*@[^>]*\)>.*/\1/p"
@@ -110,8 +110,8 @@ at_sink() {
 
 sink_has() { [ "$(at_sink "$1" | sort -u | wc -l)" -ge "$2" ]; }
 
-# What the queue manager found still in delivery when it started anew, it leaves
-# alone for a minute: a time stamp in the future says so. Now is soon enough.
+# Messages that were in delivery when the queue manager was restarted have a time
+# stamp in the future, which delays them for a minute: this sets it to now.
 queue_empty() {
     find "$queue/incoming" -type f -mmin -0 -exec touch {} + 2>/dev/null
     [ -z "$(find "$queue/incoming" "$queue/active" "$queue/deferred" \
@@ -121,7 +121,7 @@ queue_empty() {
 # Deliveries of NAME in the log.
 delivered() { grep " to=<[0-9]*$1[0-9]*@.* status=" "$log"; }
 
-# sum NAME: the numbers after NAME= in the standard input, added up.
+# sum NAME: the sum of the numbers after NAME= in the standard input.
 sum() { sed -n "s/.*$1=\([0-9]*\).*/\1/p" | awk '{ n += $1 } END { print n + 0 }'; }
 
 statistics() { grep "/scache\[.*statistics: $1" "$log"; }
@@ -136,8 +136,8 @@ pids() {
 
 gone() { [ ! -d "/proc/$1" ]; }
 
-# check_mail NAME COUNT [CUT-SHORT]: every message was delivered, each once, but
-# for those whose delivery was cut short.
+# check_mail NAME COUNT [CUT-SHORT]: every message was delivered, each once; CUT-SHORT
+# of them may have arrived twice.
 check_mail() {
     wait_until 60 sink_has "$1" "$2"
     wait_until 20 queue_empty
@@ -152,8 +152,8 @@ check_mail() {
     expect "$1: the queue is empty" queue_empty
 }
 
-# check_complaints [PATTERN]: nothing in the log but what matches PATTERN, and
-# what cleanup(8) says when the kernel's coarse clock is not its own.
+# check_complaints [PATTERN]: the log has no warnings but those that match PATTERN, and
+# those of cleanup(8) about the clock of the file system, which is coarser.
 check_complaints() {
     complaints=$(grep -E ' (warning|error|fatal|panic): ' "$log" | grep -vE \
         "file system clock is|resetting file time stamps${1:+|$1}")

@@ -1,10 +1,9 @@
-# A second Postfix, for the scripts of this folder that have sourced mail.sh: it
-# stands before the sink and takes mail as a real receiver does, with STARTTLS
-# for those who want it, and logs how each connection ended.
+# A second Postfix, for scripts of this directory that have sourced mail.sh: it receives
+# mail for the sink, also with STARTTLS, and logs how each connection ended.
 
 receiver=$scratch/receiver
 
-# make_receiver [PARAMETER...]: with these lines in its main.cf.
+# make_receiver [PARAMETER...]: makes it, with these lines in its main.cf.
 make_receiver() {
     mkdir "$receiver" "$receiver/queue" "$receiver/data"
     chown "$owner" "$receiver/data"
@@ -14,7 +13,7 @@ make_receiver() {
     make_certificate
 }
 
-# For the hosts that have names.
+# For the hosts with names.
 make_certificate() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=one.example \
         -addext 'subjectAltName=DNS:one.example,DNS:two.example,DNS:three.example' \
@@ -22,7 +21,7 @@ make_certificate() {
         2>>"$scratch/openssl.out"
 }
 
-# In the place of start_sink.
+# Starts it, and the sink.
 start_receiver() {
     smtp-sink -u "$owner" -d "$scratch/sink/message" 127.0.0.1:2524 100 &
     wait_until 10 listens 2524
@@ -30,7 +29,7 @@ start_receiver() {
         wait_until 10 listens 2525
 }
 
-# use_tls LEVEL: the first Postfix sends over TLS, through tlsproxy(8).
+# use_tls LEVEL: makes the first Postfix send over TLS, through tlsproxy(8).
 use_tls() {
     cat >>"$config/main.cf" <<END
 smtp_tls_connection_reuse = yes
@@ -44,6 +43,6 @@ tlsproxy  unix       - - n - 0 tlsproxy
 END
 }
 
-# How many connections it has accepted, and how they ended.
+# The number of connections that it has accepted, and of those that ended with QUIT.
 connections() { grep -c ' connect from ' "$receiver/mail.log"; }
 quits() { grep -c ' disconnect from .* quit=1' "$receiver/mail.log"; }

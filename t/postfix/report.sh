@@ -1,5 +1,5 @@
-# Runs the scripts of this folder and counts their lines "passed:" and
-# "FAILED:", for the check-* scripts to source.
+# Functions for the check-* scripts to source: run commands, and count their lines
+# "passed:" and "FAILED:".
 
 [ "$(id -u)" = 0 ] || {
     echo "$0: must be root" >&2
@@ -10,7 +10,7 @@ trap 'rm -f "$output"' EXIT
 passes=0
 failures=0
 
-# report TITLE COMMAND...; what it printed stays in $output.
+# report TITLE COMMAND...: runs a command that prints such lines; they stay in $output.
 report() {
     echo "== $1"
     shift
@@ -24,7 +24,7 @@ count() {
     failures=$((failures + $(grep -c '^FAILED:' "$output")))
 }
 
-# verdict WHAT COMMAND...: one more line of the report.
+# verdict NAME COMMAND...: prints such a line about a command.
 verdict() {
     what=$1
     shift
@@ -33,9 +33,9 @@ verdict() {
     count
 }
 
-# compare TITLE DAEMON TREE COMMAND...: in the sandbox, in TREE unless that is
-# empty, first with the scache of that Postfix, to know that the check is right and
-# what to expect, and then with DAEMON, which finds about as many sessions.
+# compare TITLE DAEMON TREE COMMAND...: runs the command in the sandbox, in TREE unless
+# that is empty: with the scache of that Postfix, to test the check itself, and then
+# with DAEMON, which has to find about as many sessions.
 compare() {
     title=$1
     daemon=$2
@@ -50,7 +50,7 @@ compare() {
         [ "$((${found:-0} * 10))" -ge "$((${expected:-1} * 9))" ]
 }
 
-# hits: what the command in $output measured.
+# hits: the number of sessions found, from $output.
 hits() { sed -n 's/.* hits: \([0-9]*\) .*/\1/p' "$output"; }
 
 summary() {
