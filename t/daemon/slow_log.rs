@@ -141,7 +141,7 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
     );
     // Both in one round: a request with a warning, and then the session.
     eventually("it waits for them", || {
-        let state = daemon.status_field("status", "State").expect("/proc");
+        let state = daemon.status_field("State").expect("/proc");
         state.starts_with('S')
     });
     daemon.stop().expect("stop");
