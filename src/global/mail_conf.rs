@@ -237,13 +237,10 @@ fn read_until_stable(path: &Path, name: &str) -> Result<Vec<u8>, String> {
     let mut before = now();
     loop {
         let mut content = Vec::new();
-        let mut file =
-            File::open(path).map_err(|error| format!("open {name}: {}", strerror(&error)))?;
-        let modified = file
-            .read_to_end(&mut content)
-            .and_then(|_| file.metadata())
-            .map_err(|error| format!("read {name}: {}", strerror(&error)))?
-            .mtime();
+        let failed = |call| move |err| format!("{call} {name}: {}", strerror(&err));
+        let mut file = File::open(path).map_err(failed("open"))?;
+        file.read_to_end(&mut content).map_err(failed("read"))?;
+        let modified = file.metadata().map_err(failed("fstat"))?.mtime();
         let after = now();
         if modified < before - 1 || modified > after {
             return Ok(content);

@@ -141,20 +141,22 @@ const FINISH_TIME: Duration = Duration::from_millis(900);
 
 impl<'a, S: MultiService> EventLoop<'a, S> {
     /// A server without clients; messages call their connections `path`.
-    /// Fails if the system's interface to events does.
+    /// Fails with the text of a fatal message.
     pub fn new(
         service: &'a S,
         limits: Limits,
         path: &str,
         master: &'a MasterPipe,
         listeners: Vec<UnixListener>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, String> {
+        const ADD: &str = "event_enable_read: epoll_ctl EPOLL_CTL_ADD";
+        let failed = |call| move |err| format!("{call}: {}", strerror(&err));
         let mut new = EventLoop {
             service,
             limits,
             path: path.into(),
             read_space: ReadSpace::default(),
-            events: Events::event_init()?,
+            events: Events::event_init().map_err(failed("epoll_create"))?,
             fdtable: Vec::new(),
             master,
             client_count: 0,
@@ -167,14 +169,17 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             accept_warning: RateLimit::new(service.status_update_time()),
             is_ending: false,
         };
-        new.add_fd(master.as_fd().as_raw_fd(), Owner::Master)?;
+        new.add_fd(master.as_fd().as_raw_fd(), Owner::Master)
+            .map_err(failed(ADD))?;
         for listener in listeners {
-            new.add_fd(listener.as_raw_fd(), Owner::Listener(listener))?;
+            new.add_fd(listener.as_raw_fd(), Owner::Listener(listener))
+                .map_err(failed(ADD))?;
         }
-        let sigterm = SignalPipe::new(libc::SIGTERM)?;
-        new.add_fd(sigterm.as_fd().as_raw_fd(), Owner::Sigterm(sigterm))?;
+        let sigterm = SignalPipe::new(libc::SIGTERM).map_err(failed("sigaction(SIGTERM)"))?;
+        new.add_fd(sigterm.as_fd().as_raw_fd(), Owner::Sigterm(sigterm))
+            .map_err(failed(ADD))?;
         // There are no clients yet.
-        new.own_fds = open_files(limits.open_files)?;
+        new.own_fds = open_files(limits.open_files).map_err(failed("poll"))?;
         new.limit_service();
         Ok(new)
     }

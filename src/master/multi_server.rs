@@ -106,7 +106,7 @@ fn run<S: MultiService>(
         watchdog_output(log.watchdog_lines(&task, options.to_stderr));
     }
     drop_privileges(&options, &params)?;
-    let open_files = open_file_limit()?;
+    let open_files = open_file_limit();
     match options.single {
         true => serve_stdio(service, &params),
         false => serve_clients(
@@ -178,10 +178,9 @@ fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Res
             Ok(())
         })
     };
-    shell
-        .status()
-        .map(|_| ())
-        .map_err(|err| format!("debugger_command: {}", strerror(&err)))
+    // A failure is not fatal, as in the original.
+    let _ = shell.status();
+    Ok(())
 }
 
 /// Changes to queue_directory, and the root directory and the user as requested.
@@ -222,24 +221,22 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
 fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     let is_ready = match stream.wait() {
         Wait::Yield => Ok(true),
-        Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout)
-            .map_err(|err| format!("read_wait: {}", strerror(&err))),
-        Wait::Output => write_wait(stream.output(), timeout)
-            .map_err(|err| format!("write_wait: {}", strerror(&err))),
+        Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout),
+        Wait::Output => write_wait(stream.output(), timeout),
     };
-    if !is_ready? {
+    if !is_ready.map_err(|err| format!("poll: {}", strerror(&err)))? {
         stream.time_out();
     }
     Ok(())
 }
 
 /// Returns the maximum number of open files, and logs a warning if it is low.
-fn open_file_limit() -> Result<usize, String> {
-    let limit = open_limit().map_err(|_| "unable to determine open file limit")?;
+fn open_file_limit() -> usize {
+    let limit = open_limit();
     if limit < FEW_OPEN_FILES {
         msg_warn!("could allocate space for only {limit} open files");
     }
-    Ok(limit)
+    limit
 }
 
 fn serve_clients<S: MultiService>(
@@ -259,8 +256,7 @@ fn serve_clients<S: MultiService>(
         open_files,
     };
     let path = format!("{service_name} socket");
-    let event_loop = EventLoop::new(&service, limits, &path, &master, listeners)
-        .map_err(|err| format!("event_init: {}", strerror(&err)))?;
+    let event_loop = EventLoop::new(&service, limits, &path, &master, listeners)?;
     let seconds = params.daemon_timeout.as_secs();
     if seconds < MIN_DAEMON_TIMEOUT {
         return Err(format!(
@@ -268,8 +264,8 @@ fn serve_clients<S: MultiService>(
         ));
     }
     let watchdog = Watchdog::new(params.daemon_timeout)
-        .map_err(|err| format!("watchdog_create: {}", strerror(&err)))?;
+        .map_err(|err| format!("watchdog_create: sigaction(SIGALRM): {}", strerror(&err)))?;
     event_loop
         .event_loop(&watchdog)
-        .map_err(|err| format!("event_loop: {}", strerror(&err)))
+        .map_err(|err| format!("event_loop: epoll_wait: {}", strerror(&err)))
 }

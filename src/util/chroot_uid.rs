@@ -46,13 +46,7 @@ fn set_groups(account: &Passwd) -> Result<(), String> {
     // SAFETY: the name is a NUL-terminated string.
     check(
         unsafe { libc::initgroups(account.name.as_ptr(), account.gid as _) },
-        || {
-            format!(
-                "initgroups({}, {})",
-                account.name.to_string_lossy(),
-                account.gid
-            )
-        },
+        || "initgroups".into(),
     )
 }
 

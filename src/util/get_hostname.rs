@@ -1,5 +1,8 @@
 //! `get_hostname`: the name of this host.
 
+use std::io;
+
+use super::strerror::strerror;
 use super::valid_hostname::valid_hostname;
 
 /// Returns the name from gethostname(2). Fails with the text of a fatal message if
@@ -10,7 +13,10 @@ pub fn get_hostname() -> Result<Vec<u8>, String> {
     // the call.
     let status = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
     if status != 0 {
-        return Err("gethostname: name too long".to_string());
+        return Err(format!(
+            "gethostname: {}",
+            strerror(&io::Error::last_os_error())
+        ));
     }
     let end = name.iter().position(|&c| c == 0).unwrap_or(name.len());
     name.truncate(end);

@@ -6,17 +6,22 @@ use std::os::fd::RawFd;
 use super::strerror::strerror;
 use crate::msg_warn;
 
+/// The limit if the system does not tell it.
+const ASSUMED_LIMIT: usize = 256;
+
 /// Raises the limit on open files to the hard limit, and returns it. If that is
-/// refused, logs a warning and returns the old limit. Fails as getrlimit(2) does.
-/// The original's `open_limit()`, with INT_MAX.
-pub fn open_limit() -> io::Result<usize> {
+/// refused, logs a warning and returns the old limit; if the system does not tell
+/// the limit, `ASSUMED_LIMIT`. The original's `open_limit()`, with INT_MAX.
+pub fn open_limit() -> usize {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: `limit` is a valid rlimit to write to.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
+        let reason = strerror(&io::Error::last_os_error());
+        msg_warn!("unable to determine open file limit: {reason}; using {ASSUMED_LIMIT}");
+        return ASSUMED_LIMIT;
     }
     let soft = limit.rlim_cur;
     if soft != limit.rlim_max {
@@ -29,7 +34,7 @@ pub fn open_limit() -> io::Result<usize> {
             limit.rlim_cur = soft;
         }
     }
-    Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
 }
 
 /// Maximum number of descriptors to count. Inherited ones have low numbers.

@@ -1,7 +1,6 @@
 //! `sys_gr`: safe access to the group database: getgrnam(3) and getgrgid(3).
 
 use std::ffi::{CStr, CString};
-use std::io;
 
 use super::sys_pw::lookup;
 
@@ -14,12 +13,9 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// Looks up a group by name. None if there is no such group. Fails if the lookup
-/// does.
-pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
-    let Ok(name) = CString::new(name) else {
-        return Ok(None);
-    };
+/// Looks up a group by name. None if there is no such group, or the lookup fails.
+pub fn getgrnam(name: &[u8]) -> Option<Group> {
+    let name = CString::new(name).ok()?;
     let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
         // valid during the call, and the length is that of the buffer.
@@ -37,7 +33,7 @@ pub fn getgrnam(name: &[u8]) -> io::Result<Option<Group>> {
 }
 
 /// Looks up a group by ID, like [`getgrnam`].
-pub fn getgrgid(gid: u32) -> io::Result<Option<Group>> {
+pub fn getgrgid(gid: u32) -> Option<Group> {
     let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: `lookup` passes pointers that are valid during the call, and the
         // length is that of the buffer.
@@ -61,15 +57,15 @@ mod tests {
 
     #[test]
     fn a_group_is_found_by_name_and_by_id() {
-        let group = getgrgid(0).unwrap().unwrap();
+        let group = getgrgid(0).unwrap();
         assert_eq!(group.gid, 0);
-        assert_eq!(getgrnam(group.name.as_bytes()).unwrap(), Some(group));
+        assert_eq!(getgrnam(group.name.as_bytes()), Some(group));
     }
 
     #[test]
     fn no_group_by_that_name_is_not_an_error() {
-        assert_eq!(getgrnam(b"no such group").unwrap(), None);
-        assert_eq!(getgrnam(b"ro\0ot").unwrap(), None);
-        assert_eq!(getgrgid(u32::MAX - 7).unwrap(), None);
+        assert_eq!(getgrnam(b"no such group"), None);
+        assert_eq!(getgrnam(b"ro\0ot"), None);
+        assert_eq!(getgrgid(u32::MAX - 7), None);
     }
 }

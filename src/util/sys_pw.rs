@@ -1,7 +1,6 @@
 //! `sys_pw`: safe access to the password database: getpwnam(3) and getpwuid(3).
 
 use std::ffi::{CStr, CString};
-use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -16,12 +15,9 @@ pub struct Passwd {
     pub gid: u32,
 }
 
-/// Looks up a user by name. None if there is no such user. Fails if the lookup
-/// does.
-pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
-    let Ok(name) = CString::new(name) else {
-        return Ok(None);
-    };
+/// Looks up a user by name. None if there is no such user, or the lookup fails.
+pub fn getpwnam(name: &[u8]) -> Option<Passwd> {
+    let name = CString::new(name).ok()?;
     let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: the name is NUL-terminated; `lookup` passes pointers that are
         // valid during the call, and the length is that of the buffer.
@@ -39,7 +35,7 @@ pub fn getpwnam(name: &[u8]) -> io::Result<Option<Passwd>> {
 }
 
 /// Looks up a user by ID, like [`getpwnam`].
-pub fn getpwuid(uid: u32) -> io::Result<Option<Passwd>> {
+pub fn getpwuid(uid: u32) -> Option<Passwd> {
     let call = |entry, buffer: &mut [libc::c_char], result| {
         // SAFETY: `lookup` passes pointers that are valid during the call, and the
         // length is that of the buffer.
@@ -60,11 +56,11 @@ fn copy(entry: &libc::passwd) -> Passwd {
 
 /// Calls `call`, a function such as getpwnam_r(3), with pointers that are valid
 /// during the call: an entry, a buffer for its strings, and a result. Tries again
-/// with a larger buffer after ERANGE. Returns a copy of the entry, if there is one.
+/// with a larger buffer after ERANGE. Returns a copy of the entry, if it was found.
 pub(super) fn lookup<Entry, Copy>(
     call: impl Fn(*mut Entry, &mut [libc::c_char], *mut *mut Entry) -> libc::c_int,
     copy: impl Fn(&Entry) -> Copy,
-) -> io::Result<Option<Copy>> {
+) -> Option<Copy> {
     const MAX_BUFFER: usize = 1 << 20;
     let mut buffer = vec![0; 1024];
     loop {
@@ -73,10 +69,10 @@ pub(super) fn lookup<Entry, Copy>(
         match call(entry.as_mut_ptr(), &mut buffer, &mut result) {
             // SAFETY: such a function sets the pointer to null, or to `entry`, which
             // it has filled in.
-            0 => return Ok(unsafe { result.as_ref() }.map(copy)),
+            0 => return unsafe { result.as_ref() }.map(copy),
             libc::ERANGE if buffer.len() < MAX_BUFFER => buffer.resize(buffer.len() * 2, 0),
             libc::EINTR => {}
-            error => return Err(io::Error::from_raw_os_error(error)),
+            _ => return None,
         }
     }
 }
@@ -88,16 +84,16 @@ mod tests {
 
     #[test]
     fn root_is_found_by_name_and_by_id() {
-        let root = getpwnam(b"root").unwrap().unwrap();
+        let root = getpwnam(b"root").unwrap();
         assert_eq!((root.uid, root.gid), (0, 0));
-        assert_eq!(getpwuid(0).unwrap(), Some(root));
+        assert_eq!(getpwuid(0), Some(root));
     }
 
     #[test]
     fn no_user_by_that_name_is_not_an_error() {
-        assert_eq!(getpwnam(b"no such user").unwrap(), None);
-        assert_eq!(getpwnam(b"ro\0ot").unwrap(), None);
-        assert_eq!(getpwuid(u32::MAX - 7).unwrap(), None);
+        assert_eq!(getpwnam(b"no such user"), None);
+        assert_eq!(getpwnam(b"ro\0ot"), None);
+        assert_eq!(getpwuid(u32::MAX - 7), None);
     }
 
     #[test]
@@ -118,11 +114,11 @@ mod tests {
                 }
                 0
             };
-            lookup(call, |&entry| entry).map_err(|err| err.raw_os_error())
+            lookup(call, |&entry| entry)
         };
         for needed in [0, 1025, 1 << 20] {
-            assert_eq!(find(needed), Ok(Some(7)), "{needed}");
+            assert_eq!(find(needed), Some(7), "{needed}");
         }
-        assert_eq!(find((1 << 20) + 1), Err(Some(libc::ERANGE)));
+        assert_eq!(find((1 << 20) + 1), None);
     }
 }

@@ -113,16 +113,40 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     assert_eq!(words[3..5], ["321", "321"]);
 }
 
+/// A setup in which the system refuses a call; None if the test cannot run.
+fn failing(call: &str, library: &Interposed) -> Setup {
+    let setup = Setup::new().env("LD_PRELOAD", &library.path());
+    setup.env("FAILING", call)
+}
+
+fn failing_library() -> Option<Interposed> {
+    Interposed::build_or_skip("daemon/failing.c", "make system calls fail")
+}
+
 #[test]
 fn a_soft_limit_that_cannot_be_raised_is_used_with_a_warning() {
-    let shim = Interposed::build_or_skip("daemon/no_setrlimit.c", "make setrlimit(2) fail");
-    let Some(library) = shim else { return };
+    let Some(library) = failing_library() else {
+        return;
+    };
     if !need::open_files(321) {
         return;
     }
-    let setup = Setup::new()
-        .nofile(300, 321)
-        .env("LD_PRELOAD", &library.path());
+    let setup = failing("setrlimit", &library).nofile(300, 321);
+    let warning = "cannot raise the limit on open files from 300 to 321: Operation not permitted";
+    goes_on_with_a_warning(setup, warning);
+}
+
+#[test]
+fn where_the_limit_is_not_told_256_files_are_assumed() {
+    let Some(library) = failing_library() else {
+        return;
+    };
+    let warning = "unable to determine open file limit: Operation not permitted; using 256";
+    goes_on_with_a_warning(failing("getrlimit", &library), warning);
+}
+
+/// It works, after one warning. For C the limit on open files is fatal.
+fn goes_on_with_a_warning(setup: Setup, warning: &str) {
     if kind() == Kind::C {
         let ended = setup.start().and_then(Daemon::wait).expect("its end");
         let fatal = "postfix/scache: fatal: unable to determine open file limit";
@@ -130,10 +154,56 @@ fn a_soft_limit_that_cannot_be_raised_is_used_with_a_warning() {
         return;
     }
     let log = started(setup).end().expect("end").log;
-    let warning = "postfix/scache: warning: cannot raise the limit on open files \
-                   from 300 to 321: Operation not permitted";
+    let warning = format!("postfix/scache: warning: {warning}");
     assert_eq!(log[0], warning);
-    assert_eq!(warnings(&log), [warning]);
+    assert_eq!(warnings(&log), [&warning]);
+}
+
+#[test]
+fn what_the_system_refuses_is_fatal_in_the_same_words() {
+    let Some(library) = failing_library() else {
+        return;
+    };
+    let refused = "Operation not permitted";
+    for (call, text) in [
+        ("initgroups", format!("initgroups: {refused}")),
+        ("epoll_wait", format!("event_loop: epoll_wait: {refused}")),
+        (
+            "sigaction",
+            format!("watchdog_create: sigaction(SIGALRM): {refused}"),
+        ),
+        (
+            "getpwnam",
+            "parameter default_privs: unknown user name value: nobody".to_string(),
+        ),
+    ] {
+        if call == "initgroups" && !need::root() {
+            continue;
+        }
+        let setup = failing(call, &library);
+        let ended = setup.start().and_then(Daemon::wait).expect("its end");
+        let [line] = &ended.log[..] else {
+            panic!("{call}: {:?}", ended.log);
+        };
+        let fatal = line.strip_prefix("postfix/scache: fatal: ").expect(line);
+        // In the last, main.cf is named first.
+        assert!(fatal.ends_with(&text), "{call}: {fatal}");
+        assert!(fatal == text || call == "getpwnam", "{call}: {fatal}");
+        assert_eq!(ended.status_text(), "exit 1");
+    }
+}
+
+/// Its failure is not noticed, in C neither.
+#[test]
+fn without_a_shell_there_is_no_debugger_command_and_the_daemon_works() {
+    let Some(library) = failing_library() else {
+        return;
+    };
+    let setup = failing("shell", &library).option("-D");
+    let setup = setup.main_cf("debugger_command = true");
+    let log = started(setup).end().expect("end").log;
+    assert_eq!(log[0], "postfix/scache: running: true");
+    assert_eq!(warnings(&log), [""; 0]);
 }
 
 #[test]

@@ -5,13 +5,10 @@
 //! and setgid_group not with any other account, and none may be root's. Functions
 //! fail with the text of a fatal message.
 
-use std::io;
-
 use super::bad_value;
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_version::MailVersion;
 use crate::util::printable::printable;
-use crate::util::strerror::strerror;
 use crate::util::sys_gr::{getgrgid, getgrnam, Group};
 use crate::util::sys_pw::{getpwnam, getpwuid, Passwd};
 
@@ -34,9 +31,7 @@ pub fn check_accounts(
 fn unprivileged_user(conf: &MailConf, parameter: &str, name: &[u8]) -> Result<Passwd, String> {
     let bad = |problem: String| bad_value(conf, parameter, &problem);
     let text = printable(name);
-    let user = getpwnam(name)
-        .map_err(|error| bad(cannot_look_up("user", name, &error)))?
-        .ok_or_else(|| bad(format!("unknown user name value: {text}")))?;
+    let user = getpwnam(name).ok_or_else(|| bad(format!("unknown user name value: {text}")))?;
     if user.uid == 0 {
         return Err(bad(format!("user {text} has privileged user ID")));
     }
@@ -56,13 +51,11 @@ fn check_default_privs(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
 fn check_sgid_group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
     let bad = |problem: String| bad_value(conf, "setgid_group", &problem);
     let text = printable(name);
-    let group = getgrnam(name)
-        .map_err(|error| bad(cannot_look_up("group", name, &error)))?
-        .ok_or_else(|| bad(format!("unknown group name: {text}")))?;
+    let group = getgrnam(name).ok_or_else(|| bad(format!("unknown group name: {text}")))?;
     if group.gid == 0 {
         return Err(bad(format!("group {text} has privileged group ID")));
     }
-    match getgrgid(group.gid).map_err(|error| bad(cannot_look_up("group", name, &error)))? {
+    match getgrgid(group.gid) {
         Some(other) if other.name != group.name => {
             let other = other.name.as_bytes();
             let version = conf.mail_version();
@@ -77,7 +70,7 @@ fn check_sgid_group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
 fn check_mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
     let owner = unprivileged_user(conf, "mail_owner", name)?;
     let bad = |problem: String| bad_value(conf, "mail_owner", &problem);
-    match getpwuid(owner.uid).map_err(|error| bad(cannot_look_up("user", name, &error)))? {
+    match getpwuid(owner.uid) {
         Some(other) if other.name != owner.name => {
             let other = other.name.as_bytes();
             let version = conf.mail_version();
@@ -85,11 +78,6 @@ fn check_mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
         }
         _ => Ok(owner),
     }
-}
-
-fn cannot_look_up(kind: &str, name: &[u8], error: &io::Error) -> String {
-    let text = printable(name);
-    format!("cannot look up {kind} {text}: {}", strerror(error))
 }
 
 /// The message about two names with one ID.

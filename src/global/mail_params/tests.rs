@@ -11,11 +11,7 @@ use crate::util::sys_pw::getpwnam;
 fn ordinary_user() -> String {
     ["postfix", "mail", "daemon", "nobody"]
         .into_iter()
-        .find(|name| {
-            getpwnam(name.as_bytes())
-                .unwrap()
-                .is_some_and(|user| user.uid != 0 && user.gid != 0)
-        })
+        .find(|name| getpwnam(name.as_bytes()).is_some_and(|user| user.uid != 0 && user.gid != 0))
         .unwrap()
         .to_string()
 }
