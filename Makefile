@@ -178,18 +178,31 @@ INSTALL = install
 INSTALL_PROGRAM = $(INSTALL) -m 755
 INSTALL_DATA = $(INSTALL) -m 644
 
-# What was built is installed; nothing is built with other values meanwhile.
+# What was built is installed; nothing is built with other values meanwhile. It
+# takes the place of the C program by mv, so that master(8) starts one of them; with
+# SELinux's label of that place, without which it gets no descriptors from smtp(8).
 install:
 	@test -f "$(DAEMON)" || { echo "make install: run make first" >&2; exit 1; }
 	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8"
-	$(INSTALL_PROGRAM) "$(DAEMON)" "$(DESTDIR)$(daemon_directory)/scache"
+	$(INSTALL_PROGRAM) "$(DAEMON)" "$(DESTDIR)$(daemon_directory)/scache.new"
+	$(if $(DESTDIR),,@conf/c-program keep "$(daemon_directory)" "$(manpage_directory)")
+	mv -f "$(DESTDIR)$(daemon_directory)/scache.new" "$(DESTDIR)$(daemon_directory)/scache"
+	$(if $(DESTDIR),,@! command -v restorecon >/dev/null || restorecon "$(daemon_directory)/scache")
 	$(INSTALL_DATA) src/scache.8 "$(DESTDIR)$(manpage_directory)/man8/scache.8"
 
+ifeq ($(DESTDIR),)
+uninstall:
+	@conf/c-program restore "$(daemon_directory)" "$(manpage_directory)"
+else
 uninstall:
 	rm -f "$(DESTDIR)$(daemon_directory)/scache"
 	rm -f "$(DESTDIR)$(manpage_directory)/man8/scache.8"
+endif
+
+check-install: all
+	t/check-install "$(DAEMON)"
 
 clean:
 	$(CARGO) clean
 
-.PHONY: all check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all check-install check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
