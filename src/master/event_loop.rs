@@ -100,6 +100,7 @@ pub struct EventLoop<'a, S: MultiService> {
     /// The owner of each descriptor, by its number. The original's `event_fdtable`.
     fdtable: Vec<Option<Owner<'a>>>,
     master: &'a MasterPipe,
+    sigterm: SignalPipe,
     client_count: usize,
     /// Number of descriptors that belong neither to clients nor to the service.
     own_fds: usize,
@@ -117,7 +118,7 @@ pub struct EventLoop<'a, S: MultiService> {
 
 enum Owner<'a> {
     Master,
-    Sigterm(SignalPipe),
+    Sigterm,
     Listener(UnixListener),
     Client(Client<'a>),
 }
@@ -159,6 +160,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             events: Events::event_init().map_err(failed("epoll_create"))?,
             fdtable: Vec::new(),
             master,
+            sigterm: SignalPipe::new(libc::SIGTERM).map_err(failed("sigaction(SIGTERM)"))?,
             client_count: 0,
             own_fds: 0,
             run_queue: VecDeque::new(),
@@ -175,8 +177,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             new.add_fd(listener.as_raw_fd(), Owner::Listener(listener))
                 .map_err(failed(ADD))?;
         }
-        let sigterm = SignalPipe::new(libc::SIGTERM).map_err(failed("sigaction(SIGTERM)"))?;
-        new.add_fd(sigterm.as_fd().as_raw_fd(), Owner::Sigterm(sigterm))
+        new.add_fd(new.sigterm.as_fd().as_raw_fd(), Owner::Sigterm)
             .map_err(failed(ADD))?;
         // There are no clients yet.
         new.own_fds = open_files(limits.open_files).map_err(failed("poll"))?;
@@ -192,8 +193,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         let end = loop {
             let deadline = self.next_deadline(now);
             now = self.wait(deadline, watchdog, &mut ready)?;
-            let is_due = deadline.is_some_and(|deadline| deadline <= now);
-            if let Err(end) = self.round(&ready, now, is_due) {
+            if let Err(end) = self.round(&ready, now) {
                 break end;
             }
         };
@@ -217,19 +217,17 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(Instant::now())
     }
 
-    /// Handles descriptors that are ready, then the run queue, then timers that are
-    /// due: after this process was stopped for a while, a client whose input is
+    /// Handles the timers of the service, descriptors that are ready, the run queue,
+    /// and last the timers of clients: after this process was stopped for a while, a client whose input is
     /// there has not timed out. The work of a round is limited, so that it does not
     /// delay other clients.
-    fn round(&mut self, ready: &[RawFd], now: Instant, is_due: bool) -> Result<(), End> {
+    fn round(&mut self, ready: &[RawFd], now: Instant) -> Result<(), End> {
         let queued = self.run_queue.len();
-        if is_due {
-            self.service.run_timers(now);
-        }
+        self.service.run_timers(now);
         for &fd in ready {
             match &self.fdtable[fd as usize] {
                 Some(Owner::Master) => return Err(End::MasterGone),
-                Some(Owner::Sigterm(_)) => return Err(End::Terminated),
+                Some(Owner::Sigterm) => return Err(End::Terminated),
                 Some(Owner::Listener(_)) => self.multi_server_accept_local(fd, now)?,
                 Some(Owner::Client(client)) if client.stream.wait() != Wait::Yield => {
                     self.run_client(fd, now)?;
@@ -242,9 +240,6 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
                 break;
             };
             self.run_client(fd, now)?;
-        }
-        if !is_due {
-            return Ok(());
         }
         for _ in 0..MAX_TIMER_EVENTS {
             match self.timers.pop_due(now) {
@@ -335,7 +330,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         while self.client_count > 0 && now < until {
             let deadline = self.next_deadline(now).map_or(until, |due| due.min(until));
             now = self.wait(Some(deadline), watchdog, &mut ready)?;
-            let _ = self.round(&ready, now, deadline <= now);
+            let _ = self.round(&ready, now);
         }
         for fd in clients {
             self.cut_off(fd, now);
@@ -351,7 +346,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         }
         self.events.event_enable_read(match &owner {
             Owner::Master => self.master.as_fd(),
-            Owner::Sigterm(pipe) => pipe.as_fd(),
+            Owner::Sigterm => self.sigterm.as_fd(),
             Owner::Listener(socket) => socket.as_fd(),
             Owner::Client(client) => client.stream.as_fd(),
         })?;
@@ -359,12 +354,11 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Stops watching a descriptor that is not a client's, and closes it unless it
-    /// is the status pipe.
+    /// Stops watching a descriptor that is not a client's. Closes a listener.
     fn remove_fd(&mut self, fd: RawFd) {
         match self.fdtable[fd as usize].take() {
             Some(Owner::Master) => self.stop_watching(self.master.as_fd()),
-            Some(Owner::Sigterm(pipe)) => self.stop_watching(pipe.as_fd()),
+            Some(Owner::Sigterm) => self.stop_watching(self.sigterm.as_fd()),
             Some(Owner::Listener(socket)) => self.stop_watching(socket.as_fd()),
             Some(Owner::Client(_)) | None => {}
         }

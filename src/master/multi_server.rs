@@ -207,7 +207,11 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let stream = Stream::with_output(input, output, UNKNOWN_STREAM.into());
     let mut client = S::Client::default();
-    let mut task: Task = Box::pin(service.service(&stream, &mut client));
+    let mut task: Task = Box::pin(async {
+        if stream.next_request().await {
+            service.service(&stream, &mut client).await;
+        }
+    });
     while !run_task(&mut task) {
         wait_for_stdio(&stream, params.ipc_timeout)?;
     }
@@ -221,7 +225,8 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
 fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
     let is_ready = match stream.wait() {
         Wait::Yield => Ok(true),
-        Wait::Request | Wait::Input => read_wait(stream.as_fd(), timeout),
+        Wait::Request => read_wait(stream.as_fd(), Duration::MAX),
+        Wait::Input => read_wait(stream.as_fd(), timeout),
         Wait::Output => write_wait(stream.output(), timeout),
     };
     if !is_ready.map_err(|err| format!("poll: {}", strerror(&err)))? {

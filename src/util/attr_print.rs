@@ -23,8 +23,7 @@ pub fn attr_print(stream: &Stream, attrs: &[SendAttr<'_>]) {
     for attr in attrs {
         match *attr {
             SendAttr::Int(name, value) => {
-                let mut digits = [0; 10];
-                print_attr(stream, name, decimal(value, &mut digits));
+                print_attr(stream, name, value.to_string().as_bytes());
             }
             SendAttr::Str(name, value) => print_attr(stream, name, value),
         }
@@ -37,29 +36,5 @@ fn print_attr(stream: &Stream, name: &str, value: &[u8]) {
     stream.put_string(value);
     if msg_verbose() > 0 {
         msg_info!("send attr {name} = {}", printable(value));
-    }
-}
-
-fn decimal(mut value: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return &digits[start..];
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_printed_as_decimal_text() {
-        for value in [0, 9, 10, 4_294_967_295] {
-            assert_eq!(decimal(value, &mut [0; 10]), value.to_string().as_bytes());
-        }
     }
 }

@@ -60,9 +60,8 @@ impl Events {
     pub fn event_enable_read(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let event = Interest::Read.event(fd);
         // SAFETY: `fd` is borrowed, so it is open during the call. The crate also
-        // requires that it be removed before it is closed; epoll and kqueue, the
-        // interfaces of the systems that this builds for, remove a closed
-        // descriptor themselves and keep no pointer to it.
+        // requires that it be removed before it is closed, for systems that keep a
+        // pointer to it; epoll and kqueue, which this needs, keep none.
         unsafe {
             self.poller
                 .add_with_mode(fd.as_raw_fd(), event, PollMode::Level)

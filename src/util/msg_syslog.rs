@@ -43,11 +43,9 @@ pub fn msg_syslog_set_facility(facility: libc::c_int) {
 pub fn msg_syslog_facility(name: &[u8]) -> Option<libc::c_int> {
     Some(match name {
         b"auth" => libc::LOG_AUTH,
-        #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
         b"authpriv" => libc::LOG_AUTHPRIV,
         b"cron" => libc::LOG_CRON,
         b"daemon" => libc::LOG_DAEMON,
-        #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
         b"ftp" => libc::LOG_FTP,
         b"kern" => libc::LOG_KERN,
         b"lpr" => libc::LOG_LPR,

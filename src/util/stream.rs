@@ -142,9 +142,10 @@ impl Stream {
         self.is_last_request.set(true);
     }
 
-    /// Makes all waits fail, the current one included.
+    /// Makes all waits fail, the current one included, and drops the unread input.
     pub fn cut_off(&self) {
         self.is_cut_off.set(true);
+        self.read_buf.borrow_mut().unread = 0..0;
     }
 
     /// The reason for the end of input. None if it has not ended.
@@ -488,5 +489,16 @@ mod tests {
         assert!(!finish(stream.next_request(), || unreachable!()));
         let (_client, stream) = pair();
         assert!(!finish(stream.next_request(), || stream.set_last_request()));
+    }
+
+    /// Else clients that have sent many would delay the end of the process. (A client
+    /// that waits in the middle of a request has an empty buffer.)
+    #[test]
+    fn a_stream_that_is_cut_off_has_no_other_request() {
+        let (mut client, stream) = pair();
+        client.write_all(b"a\0b\0").unwrap();
+        assert_eq!(next(&stream, || {}).0, b"a");
+        stream.cut_off();
+        assert!(!stream.has_unread());
     }
 }

@@ -12,9 +12,9 @@ const MAX_FDS: usize = 2;
 
 /// Makes received descriptors close-on-exec. Some systems have no such flag:
 /// `take_all` does it there.
-#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
+#[cfg(not(target_vendor = "apple"))]
 const RECV_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
-#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+#[cfg(target_vendor = "apple")]
 const RECV_FLAGS: libc::c_int = 0;
 
 /// Receives one byte and its descriptor. None if it has no descriptor or more than
@@ -68,7 +68,8 @@ unsafe fn take_all(msg: *const libc::msghdr) -> Vec<OwnedFd> {
     // SAFETY: a header from CMSG_FIRSTHDR or CMSG_NXTHDR is within the control
     // buffer, at its start, as there is space for one only. So its data is within
     // the buffer, too, where it ends at `cmsg_len` or `msg_controllen`. (A truncated
-    // message has a larger `cmsg_len` on some systems.) The pointers are derived
+    // message has a larger `cmsg_len` on some systems; none is shorter than its
+    // header.) The pointers are derived
     // from that of the whole buffer. The kernel has created each descriptor for
     // this message: it has no other owner.
     unsafe {

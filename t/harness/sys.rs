@@ -23,10 +23,10 @@ const MAX_SIGNAL: libc::c_int = 31;
 /// Maximum number of descriptors in a message.
 pub const MAX_FDS: usize = 253;
 
-#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
+#[cfg(not(target_vendor = "apple"))]
 use libc::MSG_CMSG_CLOEXEC;
 /// This system has none: a child that is started meanwhile inherits the descriptors.
-#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+#[cfg(target_vendor = "apple")]
 const MSG_CMSG_CLOEXEC: libc::c_int = 0;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
