@@ -5,11 +5,15 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::msg::{log_text, MsgOutput, Severity, LOG_LINE_SIZE};
 
 // A static, because main.cf sets it while the output is in use.
 static FACILITY: AtomicI32 = AtomicI32::new(libc::LOG_MAIL);
+
+/// The name that openlog() was given last.
+static IDENT: Mutex<Option<CString>> = Mutex::new(None);
 
 /// Connects to the system's log as `ident`, at once, so that it works after
 /// chroot(2). `facility` is one of syslog(3). Another call changes the name and
@@ -17,10 +21,11 @@ static FACILITY: AtomicI32 = AtomicI32::new(libc::LOG_MAIL);
 pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> MsgOutput {
     msg_syslog_set_facility(facility);
     let ident = CString::new(ident.replace('\0', "?")).expect("no NUL is left");
-    let ident = Box::leak(ident.into_boxed_c_str());
-    // SAFETY: `ident` is a NUL-terminated string that is never freed, because
-    // openlog() keeps the pointer.
+    let mut kept = IDENT.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: `ident` is a NUL-terminated string. openlog() keeps the pointer, and it
+    // is kept here until the next call of openlog() has returned.
     unsafe { libc::openlog(ident.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, facility) };
+    *kept = Some(ident);
     // Allocated in advance, for the message that there is no memory.
     let mut line = Vec::with_capacity(LOG_LINE_SIZE);
     Box::new(move |severity, text| {
