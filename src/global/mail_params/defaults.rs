@@ -7,7 +7,7 @@
 //!
 //! Parameters with an empty default are left out, as an unknown name is empty, too;
 //! so is `mynetworks`, whose default depends on the interfaces of the host. The
-//! defaults are those of Debian's Postfix 3.5, 3.7, 3.10 and 3.11, also where other
+//! defaults are those of Debian's Postfix 3.5 to 3.11, and of 3.12, also where other
 //! distributions differ: `default_database_type`, `default_cache_db_type`,
 //! `alias_database`, `inet_protocols`.
 
@@ -160,6 +160,7 @@ const PRECEDING: &[(&str, &[ParamDefault])] = &[
             always("multi_instance_enable", "no"),
             always("owner_request_special", "yes"),
             always("send_cyrus_sasl_authzid", "no"),
+            since(3, 12, "socketmap_max_query_size", "10000"),
             since(3, 10, "socketmap_max_reply_size", "100000"),
             always("soft_bounce", "no"),
             always("strict_7bit_headers", "no"),
