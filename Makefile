@@ -1,18 +1,45 @@
-# scache(8), the shared connection cache of Postfix.
+# scache(8), the shared connection cache of Postfix. Targets, with the minutes
+# that each takes, and what it needs beside cargo (Rust 1.85 or newer) and a C
+# linker: R root, D debootstrap and a Debian mirror, P Postfix, N a nightly
+# toolchain. t/README says more about the checks.
 #
-#   make                 build the daemon
-#   make demo            see it work: no root, no Postfix needed
-#   make check           the test suite: no root, no Postfix needed
-#   make check SCACHE=/usr/lib/postfix/sbin/scache
-#                        the same suite against another scache
-#   make record SCACHE=/usr/lib/postfix/sbin/scache
-#                        write its expectations anew, from the C daemon
-#   make check-...       more checks: t/README lists all
-#   make bench           how long sessions live and what a request costs, next to
-#                        the C daemon
-#   make bench-mail      how much mail goes over each connection; root, and Postfix
-#   make install         (and uninstall) what make has built, with DESTDIR
-#   make dist            a source tarball with all crates in it
+#   make                         1      the daemon
+#   make demo                  0.5      see it work
+#   make check                   2      the test suite
+#   make check SCACHE=FILE       2  P   the suite against another scache, such as
+#                                       /usr/lib/postfix/sbin/scache
+#   make install                 0  R   what make has built; keeps the C program.
+#                                       With DESTDIR=: for a package
+#   make uninstall               0  R   puts the C program back
+#   make dist                    0      a source tarball with all crates in it;
+#                                       needs a clone of the repository
+#   make clean                   0      removes what was built
+#   make help                    0      this list
+#   make bench                  10      what a request costs, next to the C daemon
+#   make bench-syscalls          1      its system calls; needs strace
+#   make bench-mail             20  RP  how much mail goes over each connection
+#   make check-make              0      what make says to mistakes
+#   make check-install           0      install and uninstall in each order
+#   make check-dist              1      the tarball builds without a network
+#   make check-environments     12  R   the suite with other limits, accounts, ...
+#   make check-postfix           3  RP  mail in a Postfix of its own
+#   make check-generations       5  RD  mail in Debian 11, 12, 13 and sid
+#   make check-logtools        1.5  RD  what log analysers make of the log
+#   make check-oracles         3.5  RD  the suite against newer C programs
+#   make check-deb               5  RD  Debian package: built, installed, removed
+#   make check-rpm             3.5  RD  RPM package: likewise
+#   make check-debian-build      2  RD  built with Debian 13's compiler and crates
+#   make check-targets           7  RD  compiles for every system
+#   make check-architectures    15  RD  the suite on other processors
+#   make check-asan              2  N   AddressSanitizer
+#   make check-memcheck         10      valgrind
+#   make fuzz                  2.5  N   fuzzing
+#   make soak MINUTES=20        20      200 clients: no growth, nothing lost
+#   make differ SCACHE=FILE    2.5  P   random requests and values, next to the C
+#                                       program
+#   make mutants             hours      whether a test fails
+#   make record SCACHE=FILE      2  P   writes the suite's expectations anew, from
+#                                       the C program
 #
 # What is compiled in goes by its Postfix name. The values are those of the
 # Postfix that is installed, or else those of Debian's; any of them can be given
@@ -34,6 +61,15 @@ setgid_group      := $(call postconf,setgid_group,postdrop)
 default_privs     := $(call postconf,default_privs,nobody)
 mail_version      := $(call postconf,mail_version,3.7.11)
 mail_release_date := $(call postconf,mail_release_date,20240304)
+
+settings = config_directory queue_directory daemon_directory command_directory \
+	data_directory meta_directory shlib_directory manpage_directory mail_owner \
+	setgid_group default_privs mail_version mail_release_date
+$(foreach name,$(settings),$(if $(strip $($(name))),,$(error $(name)= must not be empty)))
+# As MailVersion::parse() has it.
+is_version := $(shell printf %s '$(subst ','\'',$(mail_version))' | \
+	grep -Ex '[0-9]{1,9}\.[0-9]{1,9}([.-].*)?')
+$(if $(is_version),,$(error mail_version=$(mail_version) is no version of Postfix, such as 3.10.2))
 
 export SCACHE_CONFIG_DIRECTORY  := $(config_directory)
 export SCACHE_QUEUE_DIRECTORY   := $(queue_directory)
@@ -71,6 +107,11 @@ else
 unexport SCACHE
 endif
 
+needs-cargo:
+	@command -v $(firstword $(CARGO)) >/dev/null || { \
+		echo "make: no $(firstword $(CARGO)): this needs cargo and rustc, Rust 1.85 or newer" >&2; \
+		exit 1; }
+
 # Where it was built is not in what was built. Flags in the environment are joined
 # to that there (with no blank between them, of which a path may have some), for
 # they are instead of those that cargo is configured with. Else it is joined to
@@ -79,6 +120,8 @@ us := $(shell printf '\037')
 flags := $(or $(CARGO_ENCODED_RUSTFLAGS),$(subst $() ,$(us),$(strip $(RUSTFLAGS))))
 source_remap = --remap-path-prefix=$(CURDIR)=/usr/src/scache
 crates_remap = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
+
+all: needs-cargo
 
 ifneq ($(flags),)
 all: export CARGO_ENCODED_RUSTFLAGS := $(flags)$(us)$(source_remap)$(us)$(crates_remap)
@@ -91,20 +134,20 @@ all:
 		--config 'build.rustflags=["$(source_remap)", "$(crates_remap)"]'
 endif
 
-check:
+check: needs-cargo
 	t/count "$(TARGET)" $(CARGO) test $(LOCKED) --no-fail-fast $(TESTS)
 
-record:
+record: needs-cargo
 	@test -n "$(SCACHE)" || { echo "make record: SCACHE= must name the C daemon" >&2; exit 1; }
 	RECORD=1 $(CARGO) test $(LOCKED) --test transcripts --test options
 
-check-environments:
+check-environments: needs-cargo
 	t/check-environments
 
-check-targets:
+check-targets: needs-cargo
 	t/check-targets
 
-check-architectures:
+check-architectures: needs-cargo
 	t/check-architectures
 
 check-postfix: all
@@ -118,28 +161,28 @@ check-logtools: oldest
 	t/postfix/check-logtools "$(TARGET)/scache-oldest"
 
 # One that runs in all of them.
-oldest:
+oldest: needs-cargo
 	mkdir -p "$(TARGET)"
 	t/postfix/build-oldest "$(TARGET)/scache-oldest"
 
-check-oracles:
+check-oracles: needs-cargo
 	t/postfix/build-oldest "$(TARGET)/oracle-tests" options transcripts daemon
 	t/postfix/check-oracles "$(TARGET)/oracle-tests" $(SUITES)
 
-check-debian-build:
+check-debian-build: needs-cargo
 	t/postfix/check-debian-build
 
 check-deb:
 	t/packages/check-deb
 
-check-rpm:
+check-rpm: needs-cargo
 	t/packages/check-rpm
 
-demo:
-	$(CARGO) test $(LOCKED) --quiet --test demo
+demo: needs-cargo
+	$(CARGO) test $(LOCKED) --test demo
 
-bench:
-	$(CARGO) bench $(LOCKED) --quiet --bench bench
+bench: needs-cargo
+	$(CARGO) bench $(LOCKED) --bench bench
 
 bench-mail: all
 	t/postfix/bench-mail "$(DAEMON)"
@@ -147,27 +190,27 @@ bench-mail: all
 bench-syscalls: all
 	t/bench/syscalls "$(DAEMON)"
 
-soak:
-	$(CARGO) test $(LOCKED) --release --quiet --test soak -- $(MINUTES)
+soak: needs-cargo
+	$(CARGO) test $(LOCKED) --release --test soak -- $(MINUTES)
 
-differ:
+differ: needs-cargo
 	@test -n "$(SCACHE)" || { echo "make differ: SCACHE= must name the C daemon" >&2; exit 1; }
-	$(CARGO) test $(LOCKED) --quiet --test differ -- $(EXCHANGES)
-	$(CARGO) test $(LOCKED) --quiet --test differ_macros -- $(VALUES)
+	$(CARGO) test $(LOCKED) --test differ -- $(EXCHANGES)
+	$(CARGO) test $(LOCKED) --test differ_macros -- $(VALUES)
 
-fuzz:
+fuzz: needs-cargo
 	t/fuzz/run
 
-mutants:
+mutants: needs-cargo
 	t/mutants/run "$(TARGET)/mutants"
 
-check-asan:
+check-asan: needs-cargo
 	t/check-asan
 
-check-memcheck:
+check-memcheck: needs-cargo
 	t/check-memcheck
 
-dist:
+dist: needs-cargo
 	t/dist "$(TARGET)/dist"
 
 check-dist: dist
@@ -179,8 +222,9 @@ INSTALL_PROGRAM = $(INSTALL) -m 755
 INSTALL_DATA = $(INSTALL) -m 644
 
 # What was built is installed; nothing is built with other values meanwhile. It
-# takes the place of the C program by mv, so that master(8) starts one of them; with
-# SELinux's label of that place, without which it gets no descriptors from smtp(8).
+# takes the place of the C program by mv, so that master(8) starts one of the
+# two, and with SELinux gets the label of that place, without which smtp(8) may
+# not pass descriptors to it.
 install:
 	@test -f "$(DAEMON)" || { echo "make install: run make first" >&2; exit 1; }
 	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8"
@@ -205,4 +249,10 @@ check-install: all
 clean:
 	$(CARGO) clean
 
-.PHONY: all check-install check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+check-make:
+	t/check-make
+
+help:
+	@sed -n '/^#/!q; s/^#$$//; s/^# //; p' "$(firstword $(MAKEFILE_LIST))"
+
+.PHONY: all help needs-cargo check-make check-install check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest

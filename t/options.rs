@@ -316,11 +316,15 @@ impl Run {
     fn all(&self, cases: &[&Case]) -> Vec<Option<Vec<String>>> {
         let next = AtomicUsize::new(0);
         let outputs = Mutex::new(vec![None; cases.len()]);
+        println!("\nrunning {} cases", cases.len());
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(i) else { break };
+                    if i > 0 && i % 100 == 0 {
+                        println!("{i} of {} cases have begun", cases.len());
+                    }
                     let output = self.lacks(case).is_none().then(|| self.one(i, case));
                     outputs.lock().unwrap()[i] = output;
                 });
