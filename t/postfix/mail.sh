@@ -75,7 +75,8 @@ start_sink() {
     wait_until 10 listens 2525
 }
 
-# start_counting_sink [mails=COUNT] [idle=SECONDS]: starts counting-sink instead.
+# start_counting_sink [mails=COUNT] [idle=SECONDS] [clients=COUNT]: starts
+# counting-sink instead.
 start_counting_sink() {
     perl "$here/counting-sink" "$scratch/sink/counted" "$@" &
     sink=$!
@@ -84,6 +85,9 @@ start_counting_sink() {
 
 # The number of connections that it has accepted.
 counted() { grep -c '^connect' "$scratch/sink/counted"; }
+
+# How many connections it has refused.
+refused() { grep -c '^refuse' "$scratch/sink/counted"; }
 
 listens() { grep -q ":$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
 
