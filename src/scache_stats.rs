@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::global::scache_multi::ScacheSize;
 use crate::util::local_time::LocalTime;
+use crate::util::msg::msg_verbose;
 use crate::{msg_info, msg_warn};
 
 /// The counters of one interval.
@@ -58,7 +59,8 @@ impl Statistics {
     }
 
     /// Logs the lines of the original, unless they are all zero, and lines about
-    /// evictions, times to live above `ttl_limit` and dead sessions, if any.
+    /// evictions, times to live above `ttl_limit` and dead sessions, if any; dead
+    /// sessions only if no more were found alive, or with -v.
     pub(crate) fn log(&self, ttl_limit: Duration) {
         if self.evictions > 0 {
             let count = self.evictions;
@@ -98,7 +100,8 @@ impl Statistics {
                 "time to live: {requested}s asked for, connection_cache_ttl_limit is {limit}s"
             );
         }
-        if self.dead > 0 {
+        let hits = self.dest_hits + self.endp_hits;
+        if self.dead > 0 && (self.dead >= hits || msg_verbose() > 0) {
             let count = self.dead;
             msg_info!("sessions ended by the other side while cached: {count}");
         }

@@ -232,7 +232,11 @@ fn sort_ends(lines: &mut [String]) {
 /// Masks a log line: the time, and a reason where there is none. None for a line that
 /// only this program logs, and for the numbers of sessions if some were lost.
 fn masked(line: &str, lost: bool) -> Option<String> {
-    let only_here = ["time to live: ", "sessions ended by the other side"];
+    let only_here = [
+        "time to live: ",
+        "sessions ended by the other side",
+        " (Rust), for Postfix ",
+    ];
     if lost && line.contains("max simultaneous") || only_here.iter().any(|s| line.contains(s)) {
         return None;
     }

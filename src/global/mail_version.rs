@@ -79,6 +79,9 @@ impl MailVersion {
     }
 }
 
+/// Name and version of this program, between two null bytes, like the next.
+pub const SCACHE_VERSION: &str = concat!("\0scache ", env!("CARGO_PKG_VERSION"), " (Rust)\0");
+
 /// The version that is compiled in, between two null bytes, so that `strings
 /// scache` shows it. The original's `MAIL_VERSION_STAMP_DECLARE`.
 pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {

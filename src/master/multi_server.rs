@@ -21,6 +21,7 @@ use super::options::{mail_version, Environment, Options, WITH_VALUE};
 use crate::global::build;
 use crate::global::mail_conf::MailConf;
 use crate::global::mail_params::{mail_params_init, MailParams};
+use crate::global::mail_version::SCACHE_VERSION;
 use crate::global::maillog_client::{mail_task, maillog_client_init, MailLog};
 use crate::util::chroot_uid::chroot_uid;
 use crate::util::getopt::Getopt;
@@ -90,6 +91,10 @@ fn run<S: MultiService>(
 
     let params = mail_params_init(&mut conf)?;
     let log = log_as_configured(&params, &environment, options.to_stderr)?;
+    if msg_verbose() > 0 {
+        let version = SCACHE_VERSION.trim_matches('\0');
+        msg_info!("{version}, for Postfix {}", build::MAIL_VERSION);
+    }
     if std::io::stdin().is_terminal() && !options.single && !options.by_hand {
         let task = log_task(&params, process_name);
         maillog_client_init(&task, &log, Some(process_name));

@@ -18,6 +18,13 @@ use super::{ask, connect, connect_to, kind, no_client_is_left, save, warnings, L
 
 const O_CLOEXEC: u32 = 0o2000000;
 
+/// Its name and version.
+macro_rules! scache {
+    () => {
+        concat!("scache ", env!("CARGO_PKG_VERSION"), " (Rust)")
+    };
+}
+
 /// Starts a daemon, and waits until it has started up.
 fn started(setup: Setup) -> Daemon {
     let daemon = setup.start().expect("start");
@@ -212,11 +219,26 @@ fn the_program_file_has_its_version() {
     if kind() == Kind::C {
         return;
     }
-    let version = BuiltIn::of(&master::binary()).fill_in("\0mail_version=<mail_version>\0");
+    let built_in = BuiltIn::of(&master::binary());
+    let version = built_in.fill_in("\0mail_version=<mail_version>\0");
     let program = fs::read(master::binary()).expect("the program");
-    assert!(program
-        .windows(version.len())
-        .any(|window| window == version.as_bytes()));
+    for text in [version.as_str(), concat!("\0", scache!(), "\0")] {
+        let has = |window| window == text.as_bytes();
+        assert!(program.windows(text.len()).any(has), "{text}");
+    }
+}
+
+#[test]
+fn the_first_line_of_v_is_what_it_is() {
+    if kind() == Kind::C {
+        return;
+    }
+    let text = concat!(scache!(), ", for Postfix <mail_version>");
+    let text = BuiltIn::of(&master::binary()).fill_in(text);
+    let log = started(Setup::new().option("-v")).end().expect("end").log;
+    assert_eq!(log[0], format!("postfix/scache: {text}"));
+    let log = started(Setup::new()).end().expect("end").log;
+    assert_eq!(log, [""; 0]);
 }
 
 #[test]

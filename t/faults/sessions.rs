@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
+use crate::harness::master::Setup;
 use crate::harness::{need, sys};
 use crate::help::*;
 
@@ -201,6 +202,39 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
             "find_dest: not found: dest_label=d",
         ]
     );
+}
+
+/// The line about dead sessions, after lookups that found these.
+fn line_about_dead(setup: Setup, dead: usize, alive: usize) -> Option<String> {
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let ((hung_up, other), (file, _other)) = (session(), session());
+    drop(other);
+    for _ in 0..dead {
+        save(&mut client, 100, "e", "dead", &hung_up);
+    }
+    for _ in 0..alive {
+        save(&mut client, 100, "e", "alive", &file);
+        find(&mut client, "e").expect("the one that is alive");
+    }
+    drop(client);
+    let mut log = daemon.end().expect("end").log;
+    log.retain(|line| line.contains("sessions ended by the other side"));
+    log.pop()
+}
+
+#[test]
+fn dead_sessions_are_worth_a_line_if_as_many_were_found_alive_at_most_or_with_v() {
+    let line = |dead| {
+        let text = "sessions ended by the other side while cached";
+        Some(format!("postfix/scache: {text}: {dead}"))
+    };
+    assert_eq!(line_about_dead(setup(), 2, 2), line(2));
+    assert_eq!(line_about_dead(setup(), 2, 1), line(2));
+    assert_eq!(line_about_dead(setup(), 1, 2), None);
+    let verbose = setup().option("-v");
+    assert_eq!(line_about_dead(verbose.clone(), 1, 2), line(1));
+    assert_eq!(line_about_dead(verbose, 0, 2), None);
 }
 
 #[test]

@@ -12,6 +12,9 @@ const NOT_WANTED: [&str; 4] = [
     "mynetworks_core: ",
 ];
 
+/// The first line of this daemon with -v has its name and version.
+const VERSION: &str = " (Rust), for Postfix ";
+
 /// The start of every line.
 const IDENT: &str = "postfix/scache: ";
 
@@ -20,7 +23,10 @@ pub fn masked(lines: &[String]) -> Vec<String> {
     let text = lines
         .iter()
         .map(|line| line.strip_prefix(IDENT).unwrap_or(line));
-    let wanted = text.filter(|line| !NOT_WANTED.iter().any(|part| line.starts_with(part)));
+    let wanted = text.filter(|line| {
+        let other = NOT_WANTED.iter().any(|part| line.starts_with(part));
+        !other && !line.contains(VERSION)
+    });
     wanted
         .map(|line| mask_fds(&mask_reason(&mask_time(line))))
         .collect()
