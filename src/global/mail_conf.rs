@@ -338,9 +338,12 @@ mod tests {
             load(b"=1\n").unwrap_err(),
             "DIR/main.cf, line 1: missing attribute name: \"=1\""
         );
+        let gone = directory(b"", SystemTime::UNIX_EPOCH);
+        std::fs::remove_dir_all(&gone).unwrap();
+        let text = format!("open {}/main.cf: No such file or directory", gone.display());
         assert_eq!(
-            MailConf::new(Path::new("/no/where"), MailVersion::BUILT_IN).load(),
-            Err("open /no/where/main.cf: No such file or directory".into())
+            MailConf::new(&gone, MailVersion::BUILT_IN).load(),
+            Err(text)
         );
     }
 
