@@ -107,6 +107,8 @@ else
 unexport SCACHE
 endif
 
+all: needs-cargo
+
 needs-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { \
 		echo "make: no $(firstword $(CARGO)): this needs cargo and rustc, Rust 1.85 or newer" >&2; \
@@ -120,8 +122,6 @@ us := $(shell printf '\037')
 flags := $(or $(CARGO_ENCODED_RUSTFLAGS),$(subst $() ,$(us),$(strip $(RUSTFLAGS))))
 source_remap = --remap-path-prefix=$(CURDIR)=/usr/src/scache
 crates_remap = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/usr/src/cargo
-
-all: needs-cargo
 
 ifneq ($(flags),)
 all: export CARGO_ENCODED_RUSTFLAGS := $(flags)$(us)$(source_remap)$(us)$(crates_remap)
