@@ -23,6 +23,9 @@ mod slow_log;
 mod status;
 #[path = "daemon/syslog.rs"]
 mod syslog;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[path = "daemon/system_calls.rs"]
+mod system_calls;
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;

@@ -1,0 +1,208 @@
+//! The system calls of the daemon, by strace(1), are those of the list in README
+//! for who makes a filter by hand.
+//!
+//! The calls of every program, true(1) for one, are left out: they are those of
+//! the dynamic loader, and other ones with another C library.
+
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use super::harness::client::list;
+use super::harness::daemon::{Daemon, Ended};
+use super::harness::directory::Directory;
+use super::harness::kind::Kind;
+use super::harness::master::{binary, Setup};
+use super::harness::privilege::is_root;
+use super::harness::{namespace, need};
+use super::{ask, connect, kind, save, LOOKUP, NOTHING};
+
+type Calls = BTreeSet<String>;
+
+/// What comes before the names in README: calls of both, and of this daemon only.
+const BOTH: &str = "the C program, too:";
+const PORT: &str = "only this one:";
+
+/// The names after that line.
+fn listed(head: &str) -> Calls {
+    let readme = include_str!("../../README");
+    let lines = readme.lines().skip_while(|line| line.trim() != head);
+    let lines = lines
+        .skip(1)
+        .take_while(|line| line.starts_with("          "));
+    let calls: Calls = lines
+        .flat_map(str::split_whitespace)
+        .map(String::from)
+        .collect();
+    assert!(!calls.is_empty(), "README: {head}");
+    calls
+}
+
+/// The names in the output of strace: PID NAME(ARGUMENTS.
+fn calls(output: &Path) -> Calls {
+    let text = fs::read(output).expect("the output of strace");
+    let text = String::from_utf8_lossy(&text);
+    let name = |line: &str| {
+        let name = line.split_once('(')?.0.rsplit(' ').next()?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_string())
+    };
+    // (Not that a signal came, or that a call goes on.)
+    let begins = |line: &&str| !line.contains(" --- ") && !line.contains(" <... ");
+    text.lines().filter(begins).filter_map(name).collect()
+}
+
+/// The calls of true(1). None where there is no strace, or it may not trace.
+fn calls_of_true() -> Option<Calls> {
+    let directory = Directory::new().expect("a directory");
+    let output = directory.path().join("calls");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(&output).arg("true");
+    match strace.output() {
+        Ok(done) if done.status.success() => Some(calls(&output)),
+        _ => {
+            need::skip("a strace(1) that can trace");
+            None
+        }
+    }
+}
+
+/// Makes a script that runs the program under strace, as the same process (-D).
+/// For root it sees the /dev of that directory, and asks only files for accounts,
+/// whatever this machine has.
+fn traced(directory: &Path) -> Option<PathBuf> {
+    let path = directory.join("traced");
+    let (output, program) = (directory.join("calls"), binary());
+    let (output, program) = (output.display(), program.display());
+    let text = format!("#!/bin/sh\nexec strace -D -f -qq -o '{output}' '{program}' \"$@\"\n");
+    fs::write(&path, text).expect("write");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("chmod");
+    if !is_root() {
+        return Some(path);
+    }
+    let accounts = "passwd: files\ngroup: files\n";
+    fs::write(directory.join("nsswitch.conf"), accounts).expect("write");
+    let prepare = format!(
+        "cd {} && mount --bind dev /dev && \
+         if [ -e /etc/nsswitch.conf ]; then mount --bind nsswitch.conf /etc/nsswitch.conf; fi && \
+         cd \"$OLDPWD\"",
+        directory.display()
+    );
+    namespace::script(directory, &path, &prepare)
+}
+
+/// Stands in for syslogd and postlogd: who logs may have to wait for a reader.
+fn read_and_forget(path: &Path) {
+    let socket = UnixDatagram::bind(path).expect("bind");
+    fs::set_permissions(path, Permissions::from_mode(0o666)).expect("chmod");
+    thread::spawn(move || while socket.recv(&mut [0]).is_ok() {});
+}
+
+/// Starts a daemon, has it do that and end. Its calls.
+fn calls_of(setup: Setup, work: fn(Daemon) -> io::Result<Ended>) -> Option<Calls> {
+    let traces = Directory::new().expect("a directory");
+    fs::create_dir(traces.path().join("dev")).expect("mkdir");
+    read_and_forget(&traces.path().join("dev/log"));
+    let traced = traced(traces.path())?;
+    let directory = setup.prepare().expect("a directory");
+    read_and_forget(&directory.path().join("q/public/postlog"));
+    let daemon = setup.binary(traced).start_in(directory).expect("start");
+    // The output is whole when strace, too, has closed standard error.
+    work(daemon).expect("the end");
+    Some(calls(&traces.path().join("calls")))
+}
+
+/// All requests, what ends by itself, and SIGTERM.
+fn all_requests(daemon: Daemon) -> io::Result<Ended> {
+    let mut client = connect(&daemon);
+    ask(&mut client, "request=unknown .", "status=1 .");
+    ask(&mut client, LOOKUP, NOTHING);
+    let bind = "request=save_dest ttl=100 label=d property=q label=e .";
+    ask(&mut client, bind, "status=0 .");
+    for (request, reply) in [
+        ("request=find_endp label=e .", "status=0 property=p ."),
+        (
+            "request=find_dest label=d .",
+            "status=0 property=q property=p .",
+        ),
+    ] {
+        let _session = save(&mut client, "e");
+        ask(&mut client, request, reply);
+        client.send_list("dummy= .").expect("send");
+        drop(client.receive_fd().expect("the session"));
+        client.send_list("dummy= .").expect("send");
+    }
+    // One that is dead by then, which only C hands out.
+    drop(save(&mut client, "e"));
+    client
+        .send_list("request=find_endp label=e .")
+        .expect("send");
+    if client.receive_list().expect("reply") == list("status=0 property=p .") {
+        client.send_list("dummy= .").expect("send");
+        drop(client.receive_fd().expect("the session"));
+        client.send_list("dummy= .").expect("send");
+    }
+    // Half a request, until its time is over.
+    let mut late = connect(&daemon);
+    late.send(b"request\0find_").expect("send");
+    assert!(daemon.wait_for_log("unexpected end-of-input"));
+    // C keeps the connection.
+    drop(late);
+    // A session, until its time is over; the watchdog looks every three seconds.
+    // (More often, and C would not see that the other's time is over.)
+    let (session, mut peer) = UnixStream::pair().expect("socketpair");
+    ask(
+        &mut client,
+        "request=save_endp ttl=4 label=f property=p .",
+        "dummy= .",
+    );
+    client.send_fd(session.as_fd()).expect("send the session");
+    drop(session);
+    assert_eq!(client.receive_list().expect("reply"), list("status=0 ."));
+    assert_eq!(peer.read(&mut [0]).expect("the end of the session"), 0);
+    let _cached = save(&mut client, "g");
+    daemon.signal(libc::SIGTERM).expect("kill");
+    daemon.wait()
+}
+
+#[test]
+fn its_system_calls_are_those_of_the_list_in_readme() {
+    let Some(usual) = calls_of_true() else { return };
+    // -u and -c, for root.
+    let setup = Setup::new().line("scache unix - - y - 1 scache");
+    let verbose = setup.clone().option("-v");
+    let verbose = verbose
+        .main_cf("connection_cache_ttl_limit = 100s")
+        .main_cf("ipc_timeout = 2s")
+        .main_cf("daemon_timeout = 9s");
+    let with_postlogd = setup.main_cf("maillog_file = /var/log/mail.log");
+    let one_lookup = |daemon: Daemon| {
+        ask(&mut connect(&daemon), LOOKUP, NOTHING);
+        daemon.end()
+    };
+    let Some(mut seen) = calls_of(verbose, all_requests) else {
+        return;
+    };
+    seen.extend(calls_of(with_postlogd.without_env("TZ"), one_lookup).expect("once more"));
+    let (both, port) = (listed(BOTH), listed(PORT));
+    let (listed, not_listed) = match kind() {
+        // Its other calls are not in the list.
+        Kind::C => (both, &seen & &port),
+        Kind::Port => (&both | &port, &(&(&seen - &both) - &port) - &usual),
+    };
+    // Some are only root's to make.
+    let missing = if is_root() {
+        &listed - &seen
+    } else {
+        Calls::new()
+    };
+    let wrong = (missing, not_listed);
+    let sides = "listed in README, but not made; made, but not listed so";
+    assert_eq!(wrong, Default::default(), "{sides}");
+}
