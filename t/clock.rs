@@ -51,7 +51,7 @@ fn after_a_stop_longer_than_its_time_a_session_is_gone_and_clients_are_served() 
     stop_for(&daemon, SECOND * 2);
     let (prop, _) = find(&mut client, "e").expect("the session that lives longer");
     assert_eq!(prop, "long");
-    closed(&its_end);
+    closed_with_farewell(&its_end);
 }
 
 /// Each client sends the rest of its request while the daemon is stopped for longer
@@ -218,7 +218,7 @@ fn a_wall_clock_that_jumps_changes_no_time_to_live() {
     drop(short);
     shim.off_by(-1000);
     // The wait below is much shorter than that jump.
-    let life = closed(&short_end) - start;
+    let life = closed_with_farewell(&short_end) - start;
     assert!(life >= SECOND * 2, "{life:?}");
     drop(client);
     shim.off_by(90_000);

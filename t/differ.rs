@@ -49,6 +49,7 @@ impl Side {
     fn start(binary: &Path, clock: &Shim, verbose: bool) -> Side {
         let mut setup = clock
             .stopped(Setup::new().binary(binary))
+            .main_cf("connection_cache_farewell =")
             .main_cf("connection_cache_ttl_limit = 10000s")
             .main_cf("connection_cache_status_update_time = 1000000s");
         if verbose {

@@ -143,7 +143,7 @@ pub struct ScacheParams {
     /// `connection_cache_status_update_time`: time between reports of statistics.
     pub status_update_time: Duration,
     /// `connection_cache_farewell`: a line to send over a session before it is
-    /// closed, unless empty.
+    /// closed; none if empty.
     pub farewell: Vec<u8>,
     /// `connection_cache_endpoint_limit`: maximum number of sessions per endpoint;
     /// no limit if 0.
@@ -169,7 +169,7 @@ pub fn scache_params_init(conf: &mut MailConf) -> Result<ScacheParams, String> {
 
 fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     let name = "connection_cache_farewell";
-    let text = conf.get_mail_conf_str(name, b"", 0)?;
+    let text = conf.get_mail_conf_str(name, b"QUIT", 0)?;
     let shown = printable(&text).to_string();
     if text.len() > MAX_FAREWELL {
         let len = text.len();

@@ -128,7 +128,8 @@ fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
 #[test]
 fn a_round_that_waited_for_the_log_delays_no_deadline() {
     const SLOW: Duration = Duration::from_secs(2);
-    let (postlogd, daemon) = postlog(Setup::new());
+    let setup = Setup::new().main_cf("connection_cache_farewell =");
+    let (postlogd, daemon) = postlog(setup);
     let log = UnixDatagram::unbound().expect("a socket");
     log.connect(daemon.directory().join("q/public/postlog"))
         .expect("connect");

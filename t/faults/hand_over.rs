@@ -66,7 +66,7 @@ fn a_session_that_was_not_handed_over_has_the_rest_of_its_time() {
     // With a new time to live it would end at 6.
     clock.off_by(5);
     answers(&mut other_client);
-    closed(&other);
+    closed_with_farewell(&other);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_session_that_expired_while_it_was_on_its_way_is_closed_when_it_comes_back()
     drop(client);
     assert!(daemon.wait_for_log("cannot send file descriptor"));
     assert!(find(&mut other_client, "e").is_none());
-    closed(&other);
+    closed_with_farewell(&other);
 }
 
 #[test]

@@ -94,6 +94,15 @@ pub fn closed(mut end: &UnixStream) -> Instant {
     Instant::now()
 }
 
+/// The same for a session that expires: the daemon sends the farewell first.
+pub fn closed_with_farewell(mut end: &UnixStream) -> Instant {
+    end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut farewell = String::new();
+    end.read_to_string(&mut farewell).expect("to be closed");
+    assert_eq!(farewell, "QUIT\r\n");
+    Instant::now()
+}
+
 /// Returns true if some process has the other end.
 pub fn is_held(mut end: &UnixStream) -> bool {
     end.set_nonblocking(true).expect("fcntl");

@@ -1,7 +1,7 @@
 //! Tests the end of sessions that are not found: unsent data, farewell, and sessions
 //! that their peers have closed.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
@@ -85,17 +85,27 @@ fn a_session_with_unsent_data_does_not_delay_the_end() {
 
 #[test]
 fn a_session_that_is_on_its_way_at_the_end_gets_the_farewell() {
-    let farewell = "connection_cache_farewell = QUIT";
-    let daemon = setup().main_cf(farewell).start().expect("start");
+    let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let (file, mut other) = session();
+    let (file, other) = session();
     save(&mut client, 100, "e", "p", &file);
     drop(file);
     find_begun(&mut client, "e").expect("the session");
     daemon.end().expect("end");
-    let mut heard = String::new();
-    other.read_to_string(&mut heard).expect("to be closed");
-    assert_eq!(heard, "QUIT\r\n");
+    closed_with_farewell(&other);
+}
+
+#[test]
+fn a_session_that_is_evicted_is_told() {
+    let daemon = setup().nofile(64, 64).start().expect("start");
+    let mut client = connect(&daemon);
+    let ((file, other), (long, _other)) = (session(), session());
+    save(&mut client, 100, "e", "p", &file);
+    drop(file);
+    for _ in 0..64 {
+        save(&mut client, 1000, "other", "p", &long);
+    }
+    closed_with_farewell(&other);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn nothing_needs_to_be_set() {
         ScacheParams {
             ttl_limit: Duration::from_secs(2),
             status_update_time: Duration::from_secs(600),
-            farewell: Vec::new(),
+            farewell: b"QUIT".to_vec(),
             endpoint_limit: 0,
         }
     );
@@ -174,7 +174,8 @@ fn a_farewell_is_one_line_that_is_not_too_long() {
         conf.update(b"connection_cache_farewell", text.as_bytes());
         scache_params_init(&mut conf).map(|params| params.farewell)
     };
-    assert_eq!(farewell("QUIT"), Ok(b"QUIT".to_vec()));
+    assert_eq!(farewell(""), Ok(Vec::new()));
+    assert_eq!(farewell("NOOP"), Ok(b"NOOP".to_vec()));
     assert_eq!(farewell("QUIT $mail_name"), Ok(b"QUIT Postfix".to_vec()));
     assert_eq!(farewell(&"x".repeat(100)), Ok(vec![b'x'; 100]));
     let long = format!("{}$mail_name", "x".repeat(94));
