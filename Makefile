@@ -221,18 +221,18 @@ INSTALL = install
 INSTALL_PROGRAM = $(INSTALL) -m 755
 INSTALL_DATA = $(INSTALL) -m 644
 
-# What was built is installed; nothing is built with other values meanwhile. It
-# takes the place of the C program by mv, so that master(8) starts one of the
-# two, and with SELinux gets the label of that place, without which smtp(8) may
-# not pass descriptors to it.
+# What was built is installed; nothing is built with other values meanwhile.
 install:
 	@test -f "$(DAEMON)" || { echo "make install: run make first" >&2; exit 1; }
 	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8"
-	$(INSTALL_PROGRAM) "$(DAEMON)" "$(DESTDIR)$(daemon_directory)/scache.new"
-	$(if $(DESTDIR),,@conf/c-program keep "$(daemon_directory)" "$(manpage_directory)")
-	mv -f "$(DESTDIR)$(daemon_directory)/scache.new" "$(DESTDIR)$(daemon_directory)/scache"
-	$(if $(DESTDIR),,@! command -v restorecon >/dev/null || restorecon "$(daemon_directory)/scache")
+ifeq ($(DESTDIR),)
+	$(INSTALL_PROGRAM) "$(DAEMON)" "$(daemon_directory)/scache.new"
+	$(INSTALL_DATA) src/scache.8 "$(manpage_directory)/man8/scache.new"
+	@conf/c-program replace "$(daemon_directory)" "$(manpage_directory)"
+else
+	$(INSTALL_PROGRAM) "$(DAEMON)" "$(DESTDIR)$(daemon_directory)/scache"
 	$(INSTALL_DATA) src/scache.8 "$(DESTDIR)$(manpage_directory)/man8/scache.8"
+endif
 
 ifeq ($(DESTDIR),)
 uninstall:
