@@ -104,8 +104,7 @@ impl MailLog {
 
 /// Connects a non-blocking datagram socket. None if it cannot be connected.
 fn connect(path: &Path) -> Option<OwnedFd> {
-    let socket = UnixDatagram::unbound().ok()?;
-    socket.connect(path).ok()?;
+    let socket = msg_logger_connect(path)?;
     socket.set_nonblocking(true).ok()?;
     Some(socket.into())
 }
