@@ -1,7 +1,7 @@
 //! Tests a slow reader of the log: the daemon waits for it and loses no line, not
 //! even with -v.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -13,7 +13,6 @@ use super::harness::daemon::Daemon;
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
 use super::harness::postlogd::Postlogd;
-use super::harness::sys;
 use super::syslog::{self, Syslogd};
 use super::{ask, connect, eventually, kind, list, LOOKUP, NOTHING};
 
@@ -39,30 +38,63 @@ fn verbose() -> Setup {
     Setup::new().without_stderr_log().option("-v")
 }
 
-/// Sends requests and receives replies in another thread, and waits until the socket
-/// of the log is full.
-fn fill_log(daemon: &Daemon, mut client: Client, log: &Path) {
+/// Sends requests and receives replies until the daemon waits for the reader of its
+/// log, and goes on in another thread.
+fn fill_log(daemon: &Daemon, mut client: Client) {
     daemon.drain_status().expect("the status is read");
+    let mut sent = 0;
+    loop {
+        send(&mut client, sent).expect("send");
+        sent += 1;
+        if waits_for_its_log(daemon, &mut client) {
+            break;
+        }
+        receive(&mut client).expect("reply");
+        assert!(sent < REQUESTS, "the log was never full");
+    }
     thread::spawn(move || {
-        for number in 0..REQUESTS {
-            let sent = client.send_list(&format!("request=line-{number} ."));
-            // In one test the daemon ends before it has replied to all.
-            let Ok(reply) = sent.and_then(|()| client.receive_list()) else {
-                return;
-            };
-            assert_eq!(reply, list("status=1 ."));
+        // In one test the daemon ends before it has replied to all.
+        while receive(&mut client).is_ok() && sent < REQUESTS && send(&mut client, sent).is_ok() {
+            sent += 1;
         }
     });
-    let probe = UnixDatagram::unbound().expect("a socket");
-    probe.connect(log).expect("connect");
-    eventually("the log is full", || {
-        !sys::writable(probe.as_fd()).expect("poll")
-    });
+}
+
+fn send(client: &mut Client, number: usize) -> io::Result<()> {
+    client.send_list(&format!("request=line-{number} ."))
+}
+
+fn receive(client: &mut Client) -> io::Result<()> {
+    client
+        .receive_list()
+        .map(|reply| assert_eq!(reply, list("status=1 .")))
+}
+
+/// Returns true when the daemon sleeps and has not replied, false when it has. (How
+/// full the socket of its log is cannot be seen: what a datagram socket has room for
+/// is limited on both sides.)
+fn waits_for_its_log(daemon: &Daemon, client: &mut Client) -> bool {
+    let mut is_asleep = false;
+    loop {
+        let (reply, _) = client.pending(Duration::ZERO).expect("read");
+        if !reply.is_empty() {
+            return false;
+        }
+        if is_asleep {
+            return true;
+        }
+        is_asleep = sleeps(daemon);
+    }
+}
+
+fn sleeps(daemon: &Daemon) -> bool {
+    let state = daemon.status_field("State").expect("/proc");
+    state.starts_with('S')
 }
 
 /// Fills the log and then reads it slowly: all requests have the same lines in the
 /// same order.
-fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String) {
+fn nothing_is_lost(daemon: &Daemon, mut next: impl FnMut() -> String) {
     let mut first = Vec::new();
     let client = thread::scope(|scope| {
         // In another thread: the lines up to the announcement may fill the socket.
@@ -70,7 +102,7 @@ fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String
         while !next().ends_with("send attr protocol = connection_cache_protocol") {}
         client.join().expect("a client")
     });
-    fill_log(daemon, client, log);
+    fill_log(daemon, client);
     for number in 0..REQUESTS {
         let name = format!("line-{number}");
         let mut lines = Vec::new();
@@ -95,8 +127,7 @@ fn nothing_is_lost(daemon: &Daemon, log: &Path, mut next: impl FnMut() -> String
 #[test]
 fn nothing_is_lost_on_the_way_to_postlogd() {
     let (postlogd, daemon) = postlog(verbose());
-    let log = daemon.directory().join("q/public/postlog");
-    nothing_is_lost(&daemon, &log, || postlogd.receive(daemon.pid()).text);
+    nothing_is_lost(&daemon, || postlogd.receive(daemon.pid()).text);
 }
 
 #[test]
@@ -104,18 +135,16 @@ fn nothing_is_lost_on_the_way_to_syslogd() {
     let Some((mut syslogd, daemon)) = syslog::start(verbose(), Syslogd::datagram) else {
         return;
     };
-    let log = daemon.directory().join("dev/log");
-    nothing_is_lost(&daemon, &log, || syslogd.receive(daemon.pid()));
+    nothing_is_lost(&daemon, || syslogd.receive(daemon.pid()));
 }
 
 #[test]
 fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
-    let (_postlogd, daemon) = postlog(Setup::new());
-    let log = daemon.directory().join("q/public/postlog");
+    let (_postlogd, daemon) = postlog(Setup::new().without_stderr_log());
     let mut client = connect(&daemon);
     // So that there are statistics to log at the end.
     ask(&mut client, LOOKUP, NOTHING);
-    fill_log(&daemon, client, &log);
+    fill_log(&daemon, client);
     daemon.signal(libc::SIGTERM).expect("kill");
     let signal = match kind() {
         Kind::C => libc::SIGTERM,
@@ -130,9 +159,6 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
     const SLOW: Duration = Duration::from_secs(2);
     let setup = Setup::new().main_cf("connection_cache_farewell =");
     let (postlogd, daemon) = postlog(setup);
-    let log = UnixDatagram::unbound().expect("a socket");
-    log.connect(daemon.directory().join("q/public/postlog"))
-        .expect("connect");
     let (mut saver, mut other) = (connect(&daemon), connect(&daemon));
     let (session, mut peer) = UnixStream::pair().expect("socketpair");
     ask(
@@ -141,16 +167,12 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
         "dummy= .",
     );
     // Both in one round: a request with a warning, and then the session.
-    eventually("it waits for them", || {
-        let state = daemon.status_field("State").expect("/proc");
-        state.starts_with('S')
-    });
+    eventually("it waits for them", || sleeps(&daemon));
     daemon.stop().expect("stop");
     other.send_list("request=nonsense .").expect("send");
     saver.send_fd(session.as_fd()).expect("send");
     drop(session);
-    log.set_nonblocking(true).expect("fcntl");
-    while log.send(b"x").is_ok() {}
+    let _full = fill(&daemon.directory().join("q/public/postlog"));
     daemon.signal(libc::SIGCONT).expect("kill");
     thread::sleep(SLOW);
     thread::spawn(move || while !postlogd.is_empty() {});
@@ -159,4 +181,22 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
     assert_eq!(peer.read(&mut [0]).expect("read"), 0);
     let lived = saved.elapsed();
     assert!(lived < Duration::from_millis(2500), "lived for {lived:?}");
+}
+
+/// Sends lines until a socket that has sent none cannot send one. Returns the sockets.
+fn fill(log: &Path) -> Vec<UnixDatagram> {
+    let mut sockets = Vec::new();
+    loop {
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.connect(log).expect("connect");
+        socket.set_nonblocking(true).expect("fcntl");
+        let mut sent = 0;
+        while socket.send(b"x").is_ok() {
+            sent += 1;
+        }
+        if sent == 0 {
+            return sockets;
+        }
+        sockets.push(socket);
+    }
 }

@@ -242,17 +242,6 @@ pub fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// Returns true if a write to `fd` does not block now.
-pub fn writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut poll = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one pollfd, valid for the length of the call.
-    check(unsafe { libc::poll(&mut poll, 1, 0) }).map(|count| count > 0)
-}
-
 /// A buffer for one control message with [`MAX_FDS`] descriptors, aligned.
 #[repr(align(8))]
 struct Control([u8; (24 + MAX_FDS * size_of::<RawFd>()).next_multiple_of(8)]);
