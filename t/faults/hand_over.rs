@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::harness::client::{list, Item};
+use crate::harness::client::{list, Client, Item};
+use crate::harness::daemon::Daemon;
 use crate::harness::log_text::in_words_of_libc;
 use crate::help::*;
 use crate::stopped_clock::Shim;
@@ -130,34 +131,45 @@ fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
     assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
 }
 
-/// The socket buffer of a client that does not read is full at some point. The
-/// session is sent when there is space again.
-#[test]
-fn a_session_waits_for_a_client_that_reads_late() {
-    const LOOKUP: &str = "request=find_endp label=nothing .";
-    let daemon = setup().start().expect("start");
-    let mut other_client = connect(&daemon);
-    let mut full = connect(&daemon);
+const LOOKUP: &str = "request=find_endp label=nothing .";
+
+/// Sends lookups and reads no reply until the daemon reads no more, because the
+/// socket buffer of the client is full. Returns the number of lookups that it read.
+fn lookups_that_fill_the_buffer(daemon: &Daemon) -> usize {
+    let mut full = connect(daemon);
     let mut most = 0;
     full.send_list(LOOKUP).expect("send");
-    while !is_left_unread(&daemon, &full) {
+    while !is_left_unread(daemon, &full) {
         most += 1;
         full.send_list(LOOKUP).expect("send");
     }
+    most
+}
+
+/// Sends lookups and then a request for a session, and reads no reply.
+fn find_unread(daemon: &Daemon, client: &mut Client, lookups: usize, label: &str) {
+    for _ in 0..lookups {
+        client.send_list(LOOKUP).expect("send");
+        daemon.has_read(client).expect("read");
+    }
+    let request = format!("request=find_endp label={label} .");
+    client.send_list(&request).expect("send");
+    daemon.has_read(client).expect("read");
+    client.send_list("dummy= .").expect("send");
+}
+
+/// The session is sent when there is space in the socket buffer again.
+#[test]
+fn a_session_waits_for_a_client_that_reads_late() {
+    let daemon = setup().start().expect("start");
+    let mut other_client = connect(&daemon);
+    let most = lookups_that_fill_the_buffer(&daemon);
     // The answer to the last request that was read did not fit.
     for before in most - 3..most {
         let mut client = connect(&daemon);
         let (file, _other) = session();
         save(&mut other_client, 100, "e", "p", &file);
-        for _ in 0..before {
-            client.send_list(LOOKUP).expect("send");
-            daemon.has_read(&client).expect("read");
-        }
-        client
-            .send_list("request=find_endp label=e .")
-            .expect("send");
-        daemon.has_read(&client).expect("read");
-        client.send_list("dummy= .").expect("send");
+        find_unread(&daemon, &mut client, before, "e");
         is_left_unread(&daemon, &client);
         for _ in 0..before {
             let reply = client.receive_list().expect("reply");
@@ -168,5 +180,28 @@ fn a_session_waits_for_a_client_that_reads_late() {
         client.receive_fd().expect("the session");
         client.send_list("dummy= .").expect("send");
         answers(&mut client);
+    }
+}
+
+/// A session that fitted into the socket buffer is the client's, any other is back.
+#[test]
+fn a_client_that_never_reads_does_not_keep_a_session() {
+    let daemon = setup().main_cf("ipc_timeout = 5s").start().expect("start");
+    let mut owner = connect(&daemon);
+    let most = lookups_that_fill_the_buffer(&daemon);
+    let mut clients = Vec::new();
+    let labels = ["e1", "e2", "e3"];
+    for (label, before) in labels.into_iter().zip(most - 3..most) {
+        let (file, other) = session();
+        save(&mut owner, 100, label, "p", &file);
+        let mut client = connect(&daemon);
+        find_unread(&daemon, &mut client, before, label);
+        clients.push((client, other));
+    }
+    let reason = "scache_find_endp_service: cannot send file descriptor: Connection timed out";
+    assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
+    for (label, (mut client, _other)) in labels.into_iter().zip(clients) {
+        let (_, sent) = client.receive_end().expect("to be disconnected");
+        assert_eq!(find(&mut owner, label).is_none(), sent == 1, "{label}");
     }
 }

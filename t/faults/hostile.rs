@@ -320,3 +320,19 @@ fn with_s_a_client_that_reads_a_full_stdout_late_gets_the_answer() {
     drop(ours);
     assert_eq!(daemon.wait().expect("end").status_text(), "exit 0");
 }
+
+#[test]
+fn with_s_a_client_that_stops_in_a_request_is_not_waited_for_longer_than_ipc_timeout() {
+    let (mut ours, theirs) = session();
+    let setup = setup().option("-S").main_cf("ipc_timeout = 1s");
+    let daemon = setup.start_on(theirs.into()).expect("start");
+    ours.write_all(b"request\0").expect("send");
+    let ended = daemon.wait().expect("end");
+    assert_eq!(ended.status_text(), "exit 0");
+    let text = "timeout on unknown_stream while reading input attribute value";
+    assert!(
+        ended.log.iter().any(|line| line.contains(text)),
+        "{:?}",
+        ended.log
+    );
+}

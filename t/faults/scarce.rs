@@ -167,6 +167,33 @@ fn of_two_descriptors_when_only_one_fits_none_is_kept() {
     closed(&other);
 }
 
+#[test]
+fn a_session_that_the_system_refuses_costs_another_one_and_not_the_client() {
+    let setup = setup().main_cf("connection_cache_farewell =");
+    // Only a process of the same user may lower the limit.
+    let setup = setup.entry(|entry| entry.unprivileged = false);
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let (file, first) = session();
+    save(&mut client, 100, "e", "p", &file);
+    let request = "request=save_endp ttl=100 label=f property=p .";
+    assert_eq!(ask(&mut client, request), list("dummy= ."));
+    let is_free = |fd: &u64| !daemon.proc(&format!("fd/{fd}")).exists();
+    let next = (0..).find(is_free).expect("a number");
+    sys::limit_open_files_of(daemon.pid(), next).expect("prlimit");
+    client.send_fd(file.as_fd()).expect("send");
+    drop(file);
+    assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
+    let text = "scache_save_endp_service: unable to receive file descriptor: \
+                refused by the system: too many open files, or its security rules";
+    assert!(daemon.wait_for_log(text));
+    closed(&first);
+    // Its descriptor is free now.
+    let (file, _second) = session();
+    let status = save(&mut client, 100, "f", "p", &file);
+    assert_eq!(status, list("status=0 ."));
+}
+
 /// Descriptors that master(8) was started with can have any number.
 #[test]
 fn descriptors_that_were_inherited_are_counted() {
