@@ -1,7 +1,8 @@
-# Functions to make and use a Postfix instance, for the scripts of this directory to
-# source; runs inside "sandbox". All its files are in $scratch: configuration, queue,
-# data, log, and a copy of the system's daemon directory with $SCACHE as its scache.
-# They are lost, and all processes are killed, when the sandbox ends.
+# Functions to make and use a Postfix instance with $SCACHE as its scache, for the
+# scripts of this directory to source; they run inside "sandbox". All files of the
+# instance are in $scratch: configuration, queue, data, log, and a copy of the system's
+# daemon directory. When the sandbox ends, the files are lost and all processes are
+# killed.
 
 here=$(dirname "$0")
 scratch=/mnt/scratch
@@ -14,7 +15,7 @@ owner=postfix
 passed() { echo "passed: $*"; }
 failed() { echo "FAILED: $*"; }
 
-# expect NAME COMMAND...: prints whether the command succeeds, a line of the report.
+# expect NAME COMMAND...: prints a line of the report: whether the command succeeds.
 expect() {
     what=$1
     shift
@@ -24,7 +25,7 @@ expect() {
 equal() { [ "$1" = "$2" ] || { echo "    $1 is not $2"; return 1; }; }
 
 # wait_until SECONDS COMMAND...: waits until the command succeeds; fails when the time
-# is over.
+# has passed.
 wait_until() {
     rounds=$(($1 * 50))
     shift
@@ -35,7 +36,7 @@ wait_until() {
     done
 }
 
-# make_postfix maillog|syslog
+# make_postfix maillog|syslog: makes the instance, which logs in this way.
 make_postfix() {
     mkdir "$config" "$queue" "$scratch/data" "$scratch/sink"
     chown "$owner" "$scratch/data" "$scratch/sink"
@@ -59,7 +60,7 @@ make_postfix() {
         "$here/master.cf.in" >"$config/master.cf"
 }
 
-# set_parameter "NAME = VALUE": in main.cf.
+# set_parameter "NAME = VALUE": sets the parameter in main.cf.
 set_parameter() { postconf -c "$config" -e "$1"; }
 
 postfix_() { postfix -c "$config" "$@" >>"$scratch/postfix.out" 2>&1; }
@@ -68,7 +69,7 @@ start_postfix() {
     postfix_ start && wait_until 10 test -S "$queue/private/scache"
 }
 
-# start_sink: starts smtp-sink on all loopback addresses; it keeps all messages.
+# start_sink: starts smtp-sink on all loopback addresses. It stores all messages.
 start_sink() {
     smtp-sink -u "$owner" -d "$scratch/sink/message" 0.0.0.0:2525 100 &
     sink=$!
@@ -83,16 +84,16 @@ start_counting_sink() {
     wait_until 10 listens 2525
 }
 
-# The number of connections that it has accepted.
+# The number of connections that counting-sink has accepted.
 counted() { grep -c '^connect' "$scratch/sink/counted"; }
 
-# How many connections it has refused.
+# The number of connections that counting-sink has refused.
 refused() { grep -c '^refuse' "$scratch/sink/counted"; }
 
 listens() { grep -q ":$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp; }
 
-# send NAME COUNT DOMAIN...: sends COUNT messages to each domain, each to an address
-# of its own: a number before or (since 3.9) after NAME.
+# send NAME COUNT DOMAIN...: sends COUNT messages to each domain. Each has an address of
+# its own: NAME with a number before or (since 3.9) after it.
 send() {
     name=$1
     count=$2
@@ -106,7 +107,7 @@ send() {
 # The number of messages that the sink has.
 arrived() { ls "$scratch/sink" | wc -l; }
 
-# The recipients of the messages of NAME that arrived, one a line.
+# at_sink NAME: the recipients of the messages of NAME that arrived, one in each line.
 at_sink() {
     find "$scratch/sink" -type f -exec cat {} + 2>/dev/null |
         sed -n "s/^X-Rcpt-Args: <\([0-9]*$1[0-9]*@[^>]*\)>.*/\1/p"
@@ -114,15 +115,16 @@ at_sink() {
 
 sink_has() { [ "$(at_sink "$1" | sort -u | wc -l)" -ge "$2" ]; }
 
-# Messages that were in delivery when the queue manager was restarted have a time
-# stamp in the future, which delays them for a minute: this sets it to now.
+# Succeeds if the queue is empty. Messages that were in delivery when the queue manager
+# was restarted have a time stamp in the future, which would delay them for a minute: it
+# is set to the present time.
 queue_empty() {
     find "$queue/incoming" -type f -mmin -0 -exec touch {} + 2>/dev/null
     [ -z "$(find "$queue/incoming" "$queue/active" "$queue/deferred" \
         "$queue/maildrop" -type f)" ]
 }
 
-# Deliveries of NAME in the log.
+# delivered NAME: the log lines about deliveries of NAME.
 delivered() { grep " to=<[0-9]*$1[0-9]*@.* status=" "$log"; }
 
 # sum NAME: the sum of the numbers after NAME= in the standard input.
@@ -130,7 +132,7 @@ sum() { sed -n "s/.*$1=\([0-9]*\).*/\1/p" | awk '{ n += $1 } END { print n + 0 }
 
 statistics() { grep "/scache\[.*statistics: $1" "$log"; }
 
-# pids NAME: the ids of the processes of that name.
+# pids NAME: the ids of the processes with that name.
 pids() {
     for process in /proc/[0-9]*; do
         { read -r comm <"$process/comm"; } 2>/dev/null || continue
@@ -140,24 +142,24 @@ pids() {
 
 gone() { [ ! -d "/proc/$1" ]; }
 
-# check_mail NAME COUNT [CUT-SHORT]: every message was delivered, each once; CUT-SHORT
-# of them may have arrived twice.
+# check_mail NAME COUNT [CUT-SHORT]: checks that each message was delivered once. At
+# most CUT-SHORT messages may have arrived twice.
 check_mail() {
     wait_until 60 sink_has "$1" "$2"
     wait_until 20 queue_empty
     expect "$1: $2 messages at the sink" \
         equal "$(at_sink "$1" | sort -u | wc -l)" "$2"
-    expect "$1: none twice${3:+ but those cut short}" \
+    expect "$1: at most ${3:-0} arrived twice" \
         [ "$(at_sink "$1" | sort | uniq -d | wc -l)" -le "${3:-0}" ]
-    expect "$1: the log says so too" equal \
+    expect "$1: $2 deliveries in the log" equal \
         "$(delivered "$1" | grep -c 'status=sent')" "$2"
     expect "$1: nothing bounced or deferred" equal \
         "$(delivered "$1" | grep -v 'status=sent')" ""
     expect "$1: the queue is empty" queue_empty
 }
 
-# check_complaints [PATTERN]: the log has no warnings but those that match PATTERN, and
-# those of cleanup(8) about the clock of the file system, which is coarser.
+# check_complaints [PATTERN]: checks that the log has no warnings but those that match
+# PATTERN. (cleanup(8) warns about the clock of the file system because it is coarser.)
 check_complaints() {
     complaints=$(grep -E ' (warning|error|fatal|panic): ' "$log" | grep -vE \
         "file system clock is|resetting file time stamps${1:+|$1}")

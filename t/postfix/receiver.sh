@@ -1,9 +1,10 @@
-# A second Postfix, for scripts of this directory that have sourced mail.sh: it receives
-# mail for the sink, also with STARTTLS, and logs how each connection ended.
+# A second Postfix, for tests of TLS and of the end of connections, which smtp-sink does
+# not log: it receives mail for the sink, also with STARTTLS. For scripts of this
+# directory to source after mail.sh.
 
 receiver=$scratch/receiver
 
-# make_receiver [PARAMETER...]: makes it, with these lines in its main.cf.
+# make_receiver [PARAMETER...]: makes the Postfix, with these lines in its main.cf.
 make_receiver() {
     mkdir "$receiver" "$receiver/queue" "$receiver/data"
     chown "$owner" "$receiver/data"
@@ -13,7 +14,7 @@ make_receiver() {
     make_certificate
 }
 
-# For the hosts with names.
+# Makes a certificate for the hosts that have names.
 make_certificate() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=one.example \
         -addext 'subjectAltName=DNS:one.example,DNS:two.example,DNS:three.example' \
@@ -21,7 +22,7 @@ make_certificate() {
         2>>"$scratch/openssl.out"
 }
 
-# Starts it, and the sink.
+# Starts this Postfix, and the sink.
 start_receiver() {
     smtp-sink -u "$owner" -d "$scratch/sink/message" 127.0.0.1:2524 100 &
     wait_until 10 listens 2524
@@ -43,6 +44,7 @@ tlsproxy  unix       - - n - 0 tlsproxy
 END
 }
 
-# The number of connections that it has accepted, and of those that ended with QUIT.
+# The number of connections that this Postfix has accepted, and of those that ended with
+# QUIT.
 connections() { grep -c ' connect from ' "$receiver/mail.log"; }
 quits() { grep -c ' disconnect from .* quit=1' "$receiver/mail.log"; }

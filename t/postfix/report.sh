@@ -1,5 +1,5 @@
-# Functions for the check-* scripts to source: run commands, and count their lines
-# "passed:" and "FAILED:".
+# Functions for the check-* scripts to source: they run commands, and count the lines
+# "passed:" and "FAILED:" in the output.
 
 [ "$(id -u)" = 0 ] || {
     echo "$0: must be root" >&2
@@ -10,7 +10,8 @@ trap 'rm -f "$output"' EXIT
 passes=0
 failures=0
 
-# report TITLE COMMAND...: runs a command that prints such lines; they stay in $output.
+# report TITLE COMMAND...: runs a command that prints such lines. The output stays in
+# $output.
 report() {
     echo "== $1"
     shift
@@ -24,7 +25,7 @@ count() {
     failures=$((failures + $(grep -c '^FAILED:' "$output")))
 }
 
-# verdict NAME COMMAND...: prints such a line about a command.
+# verdict NAME COMMAND...: runs a command, and prints and counts such a line about it.
 verdict() {
     what=$1
     shift
@@ -34,8 +35,8 @@ verdict() {
 }
 
 # compare TITLE DAEMON TREE COMMAND...: runs the command in the sandbox, in TREE unless
-# that is empty: with the scache of that Postfix, to test the check itself, and then
-# with DAEMON, which has to find about as many sessions.
+# that is empty, first with the scache of that Postfix, to test the check itself, then
+# with DAEMON. DAEMON must find about as many sessions.
 compare() {
     title=$1
     daemon=$2
