@@ -1,6 +1,7 @@
 /*
- * _dl_find_object(3) of glibc, for musl: it finds the unwinding tables of an object.
- * gcc's unwinder, which unwinds tests that fail, is built for glibc and calls it.
+ * _dl_find_object(3) of glibc, for tests built with musl: finds the unwinding tables of
+ * an object. gcc's unwinder calls it, because it is built for glibc; it unwinds the stack
+ * when a test fails.
  */
 #define _GNU_SOURCE
 #include <link.h>
