@@ -1,9 +1,9 @@
-//! Tests the daemon as a child of master(8): descriptors, status messages, its end
-//! and its log. Requests are tested in t/transcripts, the command line and main.cf in
-//! t/options.
+//! Tests the daemon as a child of master(8): start-up, descriptors, status messages, its
+//! end and its log. (Requests are tested in t/transcripts, the command line and main.cf
+//! in t/options.)
 //!
-//! `SCACHE=program` tests another program. Where the C program differs on purpose,
-//! the tests expect of each program what it does.
+//! `SCACHE=program` tests another program. Where the programs differ on purpose, a test
+//! has an expectation for each.
 
 #[path = "daemon/clients.rs"]
 mod clients;
@@ -50,8 +50,8 @@ fn kind() -> Kind {
     *KIND.get_or_init(|| Kind::of(&master::binary()))
 }
 
-/// Connects a client to the first socket, and receives the announcement: the daemon
-/// has accepted it.
+/// Connects a client to the first socket, and receives the announcement, so that the
+/// daemon has accepted the client.
 fn connect(daemon: &Daemon) -> Client {
     connect_to(daemon, 0)
 }

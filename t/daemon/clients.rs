@@ -1,4 +1,4 @@
-//! Tests several listeners, max_idle, and the announcement.
+//! Tests clients: several listeners, max_idle, and the announcement.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -84,7 +84,7 @@ fn max_idle_starts_when_the_last_client_goes() {
     let first = connect(&daemon);
     let mut last = connect_to(&daemon, 1);
     drop(first);
-    // The daemon must not exit meanwhile: there is no event to wait for.
+    // A sleep, because there is no event to wait for: the daemon must not exit meanwhile.
     std::thread::sleep(Duration::from_millis(6500));
     ask(&mut last, LOOKUP, NOTHING);
     drop(last);
@@ -100,8 +100,8 @@ fn max_idle_starts_when_the_last_client_goes() {
         .ends_with("address lookup hits=0 miss=1 success=0%"));
 }
 
-/// The least time after which a timer of this number of seconds may fire: the C
-/// program counts whole seconds of the wall clock and may be early by one.
+/// The minimum time after which a timer of this number of seconds may fire. The C program
+/// counts whole seconds of the wall clock and may be early by one second.
 fn least(seconds: u64) -> Duration {
     match kind() {
         Kind::C => Duration::from_secs(seconds - 1),

@@ -1,6 +1,6 @@
-//! Tests the end of the daemon: master(8) closes the status pipe, as on `postfix
-//! reload`, or SIGTERM comes. Requests that have begun are finished, and the last
-//! statistics are logged.
+//! Tests that the daemon, when it is told to end, finishes requests that have begun and
+//! logs its last statistics. It is told so when master(8) closes the status pipe, as on
+//! `postfix reload`, and by SIGTERM.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -26,7 +26,7 @@ fn causes() -> &'static [Cause] {
     }
 }
 
-/// Steps of a client: what it sends, and what it receives after that.
+/// Steps of a client: each is something to send, and something to receive after that.
 type Conversation = [(Say, Hear)];
 
 enum Say {
@@ -39,7 +39,7 @@ enum Say {
 enum Hear {
     List(&'static str),
     Session,
-    /// Nothing; waits until the daemon has read all.
+    /// Nothing: waits until the daemon has read all input.
     Nothing,
 }
 
@@ -102,7 +102,7 @@ fn talk(client: &mut Client, conversation: &Conversation) {
 }
 
 /// Starts a daemon with a session and a binding, and does these steps with a client.
-/// Returns the other end of the session, too.
+/// Also returns the other end of the session.
 fn half_done(conversation: &Conversation) -> (Daemon, Client, UnixStream) {
     let daemon = Setup::new()
         .main_cf("connection_cache_ttl_limit = 100s")
@@ -132,7 +132,7 @@ fn last_line(ended: &Ended) -> &str {
 }
 
 #[test]
-fn a_client_that_is_half_done_is_served_to_the_end() {
+fn a_request_that_has_begun_is_served_to_its_end() {
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
             for &cause in causes() {
@@ -148,9 +148,10 @@ fn a_client_that_is_half_done_is_served_to_the_end() {
     }
 }
 
-/// When the daemon continues, it finds both the request and the cause of its end.
+/// The daemon is stopped meanwhile: when it continues, it finds both the request and the
+/// cause of its end.
 #[test]
-fn a_request_whose_first_byte_waits_is_served() {
+fn a_request_that_is_not_read_yet_is_served() {
     for &cause in causes() {
         let mut daemon = Setup::new().start().expect("start");
         let mut client = connect(&daemon);
@@ -165,8 +166,7 @@ fn a_request_whose_first_byte_waits_is_served() {
     }
 }
 
-/// `postfix stop` sends SIGTERM to the clients as well. (It has killed the C program
-/// by then.)
+/// `postfix stop` sends SIGTERM to the clients as well. (It kills the C program.)
 #[test]
 fn clients_that_sigterm_has_ended_cause_no_warning() {
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
@@ -182,9 +182,9 @@ fn clients_that_sigterm_has_ended_cause_no_warning() {
     }
 }
 
-/// The request is the first one, so the daemon reports that it is taken, which fails.
+/// The daemon sends a status message for its first request, which fails here.
 #[test]
-fn the_first_request_of_all_is_served_though_master_does_not_hear_of_it() {
+fn the_first_request_is_served_although_its_status_message_fails() {
     let mut daemon = Setup::new().start().expect("start");
     let mut client = connect(&daemon);
     client.send(b"request\0find_").expect("send");
@@ -198,7 +198,7 @@ fn the_first_request_of_all_is_served_though_master_does_not_hear_of_it() {
 
 /// (The C program waits for the client for ipc_timeout, an hour.)
 #[test]
-fn a_client_that_does_not_go_on_is_left_behind_except_by_c() {
+fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
     for &cause in causes() {
         if kind() == Kind::C {
             return;

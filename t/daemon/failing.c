@@ -1,4 +1,7 @@
-/* A system that refuses the call whose name is in $FAILING. */
+/*
+ * For tests of refused system calls, loaded by LD_PRELOAD: makes the call whose name is
+ * in $FAILING fail with EPERM.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,7 +55,7 @@ int getrlimit(int resource, void *limit)
     return fails("getrlimit") ? -1 : REAL(getrlimit)(resource, limit);
 }
 
-/* What it is called where file sizes need it. */
+/* The name of getrlimit() for programs with 64-bit file sizes. */
 int getrlimit64(int resource, void *limit)
 {
     return fails("getrlimit") ? -1 : REAL(getrlimit64)(resource, limit);
@@ -78,7 +81,7 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
     return fails("sigaction") && signal == SIGALRM ? -1 : REAL(sigaction)(signal, action, old);
 }
 
-/* A shell: C begins it with system(3), the port with fork(2). */
+/* A shell is started by the C program with system(3), by this program with fork(2). */
 int system(const char *command)
 {
     return fails("shell") ? -1 : REAL(system)(command);

@@ -21,7 +21,7 @@ fn now() -> u64 {
     since.expect("after 1970").as_secs()
 }
 
-/// Returns true if `text` is a time in that zone between `start` and now, in a format
+/// Returns true if `text` is a time in that zone between `start` and now, in that format
 /// of date(1).
 fn is_time(text: &str, zone: &str, format: &str, start: u64) -> bool {
     (start..=now()).any(|second| {
@@ -73,7 +73,7 @@ fn lines_to_postlogd_have_local_time() {
     }
 }
 
-/// Writes the file that is mounted at /etc/localtime.
+/// Writes the file that is mounted at /etc/localtime, with this offset from UTC.
 fn set_system_zone(directory: &Path, hours: i32) {
     // Two headers with data, and a line for times after the last transition.
     let mut content = Vec::new();
@@ -91,7 +91,7 @@ fn set_system_zone(directory: &Path, hours: i32) {
     content.extend(format!("\nTST-{hours}\n").bytes());
     let path = directory.join("localtime");
     fs::write(&path, content).expect("write");
-    // The C library reads the file again if its time, in seconds, has changed.
+    // The C library reads the file again if its modification time has changed, in seconds.
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(100_000 + hours as u64);
     let file = File::options().write(true).open(path).expect("open");
     file.set_modified(time).expect("set the time");

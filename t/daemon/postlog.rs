@@ -1,4 +1,5 @@
-//! Tests logging to postlogd(8), which maillog_file enables.
+//! Tests that with maillog_file each log line reaches postlogd(8), also from the chroot
+//! jail and before main.cf is read.
 
 use super::harness::client::Client;
 use super::harness::daemon::Daemon;
@@ -71,7 +72,7 @@ fn a_line_is_cut_after_2000_bytes_and_on_stderr_it_is_whole() {
         let name = "x".repeat(length);
         provoke(&mut connect(&daemon), &name);
         let whole = warning(&name);
-        // The severity does not count.
+        // The severity is not counted in the 2000 bytes.
         let end = whole.len().min("warning: ".len() + 2000);
         assert_eq!(
             postlogd.receive(pid).text,
@@ -163,7 +164,7 @@ fn before_main_cf_is_read_master_says_where_to_log_and_as_which_host() {
 }
 
 #[test]
-fn without_a_place_from_master_early_messages_do_not_go_to_postlogd() {
+fn unless_master_says_where_to_log_early_messages_do_not_go_to_postlogd() {
     let setup = setup().env("POSTLOG_SERVICE", "").argv(&["-x"]);
     let (postlogd, daemon) = start(setup);
     assert_eq!(daemon.wait().expect("end").status_text(), "exit 1");

@@ -1,5 +1,6 @@
-//! Tests the process as /proc shows it: descriptors, limits, directories, user,
-//! signals; and the descriptors that master(8) hands over.
+//! Tests the process that start-up makes, as /proc shows it: descriptors, limits,
+//! directories, user, signals; and start-up when a system call or a descriptor of
+//! master(8) fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ use super::{ask, connect, connect_to, kind, no_client_is_left, save, warnings, L
 
 const O_CLOEXEC: u32 = 0o2000000;
 
-/// Its name and version.
+/// The name and version of this program.
 macro_rules! scache {
     () => {
         concat!("scache ", env!("CARGO_PKG_VERSION"), " (Rust)")
@@ -33,13 +34,13 @@ fn started(setup: Setup) -> Daemon {
     daemon
 }
 
-/// The target of a link in its /proc.
+/// The target of a link in /proc/PID of the daemon.
 fn link(daemon: &Daemon, name: &str) -> PathBuf {
     fs::read_link(daemon.proc(name)).expect("a link in /proc")
 }
 
-/// Starts a daemon whose queue directory is not the one that it is started in, with
-/// `chroot` in that column of master.cf. Returns the queue directory, too.
+/// Starts a daemon in another directory than its queue directory, with `chroot` in that
+/// column of master.cf. Also returns the queue directory.
 fn elsewhere(chroot: &str) -> (Daemon, PathBuf) {
     let setup = Setup::new().line(&format!("scache unix - - {chroot} - 1 scache"));
     let directory = setup.prepare().expect("a directory");
@@ -50,7 +51,7 @@ fn elsewhere(chroot: &str) -> (Daemon, PathBuf) {
     (daemon, queue)
 }
 
-/// The value of a line of its /proc/PID/status.
+/// The value of a line of /proc/PID/status of the daemon.
 fn status(daemon: &Daemon, name: &str) -> String {
     daemon.status_field(name).expect("/proc")
 }
@@ -60,7 +61,7 @@ fn flags(proc: &Path) -> BTreeMap<u32, u32> {
     let entries = fs::read_dir(proc.join("fdinfo")).expect("/proc");
     let flags = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
-        // The descriptor with which this reads its own directory may be closed.
+        // The descriptor of this listing may be closed already.
         let info = fs::read_to_string(&path).ok()?;
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
         let number = path.file_name()?.to_str()?.parse().ok()?;
@@ -71,7 +72,7 @@ fn flags(proc: &Path) -> BTreeMap<u32, u32> {
 
 #[test]
 fn no_descriptor_survives_an_exec_except_sessions_of_the_c_program() {
-    // Descriptors that master(8) was started with are not counted.
+    // Descriptors that the tests were started with are inherited, and not counted.
     let mut others = flags(Path::new("/proc/self"));
     others.retain(|fd, flags| !(3..=7).contains(fd) && *flags & O_CLOEXEC == 0);
     let daemon = started(Setup::new().sockets(2));
@@ -144,7 +145,7 @@ fn a_soft_limit_that_cannot_be_raised_is_used_with_a_warning() {
 }
 
 #[test]
-fn where_the_limit_is_not_told_256_files_are_assumed() {
+fn if_the_limit_is_unknown_256_open_files_are_assumed() {
     let Some(library) = failing_library() else {
         return;
     };
@@ -152,7 +153,8 @@ fn where_the_limit_is_not_told_256_files_are_assumed() {
     goes_on_with_a_warning(failing("getrlimit", &library), warning);
 }
 
-/// It works, after one warning. For C the limit on open files is fatal.
+/// Asserts that the daemon works, after one warning. The C program cannot do without the
+/// limit on open files.
 fn goes_on_with_a_warning(setup: Setup, warning: &str) {
     if kind() == Kind::C {
         let ended = setup.start().and_then(Daemon::wait).expect("its end");
@@ -167,7 +169,7 @@ fn goes_on_with_a_warning(setup: Setup, warning: &str) {
 }
 
 #[test]
-fn what_the_system_refuses_is_fatal_in_the_same_words() {
+fn a_refused_system_call_is_fatal_with_the_message_of_the_c_program() {
     let Some(library) = failing_library() else {
         return;
     };
@@ -193,14 +195,14 @@ fn what_the_system_refuses_is_fatal_in_the_same_words() {
             panic!("{call}: {:?}", ended.log);
         };
         let fatal = line.strip_prefix("postfix/scache: fatal: ").expect(line);
-        // In the last, main.cf is named first.
+        // The last message names main.cf first.
         assert!(fatal.ends_with(&text), "{call}: {fatal}");
         assert!(fatal == text || call == "getpwnam", "{call}: {fatal}");
         assert_eq!(ended.status_text(), "exit 1");
     }
 }
 
-/// Its failure is not noticed, in C neither.
+/// The failure is not noticed, in the C program neither.
 #[test]
 fn without_a_shell_there_is_no_debugger_command_and_the_daemon_works() {
     let Some(library) = failing_library() else {
@@ -215,7 +217,7 @@ fn without_a_shell_there_is_no_debugger_command_and_the_daemon_works() {
 
 #[test]
 fn the_program_file_has_its_version() {
-    // The C program of Debian's 3.11 has not.
+    // Debian's C program of Postfix 3.11 does not contain its version.
     if kind() == Kind::C {
         return;
     }
@@ -229,7 +231,7 @@ fn the_program_file_has_its_version() {
 }
 
 #[test]
-fn the_first_line_of_v_is_what_it_is() {
+fn the_first_line_of_v_is_name_and_version() {
     if kind() == Kind::C {
         return;
     }
@@ -270,10 +272,10 @@ fn daemon_timeout_is_at_least_three_seconds() {
     assert_eq!(ended.status_text(), status);
 }
 
-/// There is one socket less than -s says, and the log socket gets that descriptor.
-/// (The C program accepts clients from it.)
+/// There is one socket less than -s says, and the log socket gets the descriptor of the
+/// missing one. (The C program accepts clients from it.)
 #[test]
-fn with_fewer_sockets_than_s_says_it_uses_no_descriptor_of_its_own_as_one() {
+fn with_fewer_sockets_than_s_says_its_log_socket_is_not_taken_for_one() {
     if kind() == Kind::C {
         return;
     }
@@ -344,7 +346,7 @@ fn it_becomes_mail_owner_with_all_groups_of_that_account() {
     if !need::root() {
         return;
     }
-    // The account with the most groups: often all have only one.
+    // The account with the most groups, because most accounts have only one.
     let owner = ["backup", "postfix", "mail", "daemon"]
         .into_iter()
         .max_by_key(|owner| id("-G", owner).split(' ').count())
@@ -393,7 +395,7 @@ fn sorted(numbers: &str) -> Vec<u32> {
 fn it_ignores_the_signals_of_broken_pipes_and_large_files() {
     let daemon = started(Setup::new());
     let ignored = u64::from_str_radix(&status(&daemon, "SigIgn"), 16).expect("hexadecimal");
-    // Without real-time signals, of which the C library uses some.
+    // Real-time signals are left out, because the C library uses some.
     let ignored = ignored & 0x7fff_ffff;
     let bit = |signal: libc::c_int| 1u64 << (signal - 1);
     let expected = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);

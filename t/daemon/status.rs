@@ -1,5 +1,5 @@
-//! Tests the status messages to master(8), and the end when master(8) has closed the
-//! pipe.
+//! Tests the status messages to master(8), from which it knows whether the daemon is
+//! busy, and the end of the daemon when master(8) has closed the pipe.
 
 use super::harness::client::{list, PATIENCE};
 use super::harness::daemon::{Daemon, Status};
@@ -38,7 +38,7 @@ fn the_first_request_is_reported_as_a_pair_and_by_the_c_program_every_one() {
         for _ in 0..3 {
             ask(&mut client, LOOKUP, NOTHING);
         }
-        // When the daemon has closed the connection, it is done with the third request.
+        // The daemon closes the connection after the third request is finished.
         drop(client);
         no_client_is_left(&daemon);
         let message = |status| Status {

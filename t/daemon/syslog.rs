@@ -1,5 +1,5 @@
-//! Tests logging to syslogd: the bytes of a line, and a syslogd that is restarted.
-//! (Priorities and names are tested in t/options.)
+//! Tests that log lines reach syslogd in the form that it expects, also after it was
+//! restarted. (Priorities and names are tested in t/options.)
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -78,8 +78,8 @@ impl Syslogd {
 }
 
 impl Drop for Syslogd {
-    /// Shuts the sockets down, because a process that another test is starting may
-    /// have inherited them.
+    /// Shuts the sockets down. Closing them is not enough, because a process that another
+    /// test is starting may have inherited them.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         let _ = match &self.socket {

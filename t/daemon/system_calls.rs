@@ -1,8 +1,8 @@
-//! The system calls of the daemon, by strace(1), are those of the list in README
-//! for who makes a filter by hand.
+//! Tests, by strace(1), that the list of system calls in README is right: a filter made
+//! from it must not kill the daemon.
 //!
-//! The calls of every program, true(1) for one, are left out: they are those of
-//! the dynamic loader, and other ones with another C library.
+//! Calls that true(1) makes, too, are left out: they are calls of the dynamic loader, and
+//! depend on the C library.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -25,7 +25,8 @@ use super::{ask, connect, kind, save, LOOKUP, NOTHING};
 
 type Calls = BTreeSet<String>;
 
-/// What comes before the names in README: calls of both, and of this daemon only.
+/// The lines before the names in README: calls of both programs, and calls of this
+/// program only.
 const BOTH: &str = "the C program, too:";
 const PORT: &str = "only this one:";
 
@@ -44,7 +45,7 @@ fn listed(head: &str) -> Calls {
     calls
 }
 
-/// The names in the output of strace: PID NAME(ARGUMENTS.
+/// The names in the output of strace, whose lines have the form `PID NAME(ARGUMENTS`.
 fn calls(output: &Path) -> Calls {
     let text = fs::read(output).expect("the output of strace");
     let text = String::from_utf8_lossy(&text);
@@ -53,12 +54,12 @@ fn calls(output: &Path) -> Calls {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_string())
     };
-    // (Not that a signal came, or that a call goes on.)
+    // (Without lines about signals, and about the end of a call.)
     let begins = |line: &&str| !line.contains(" --- ") && !line.contains(" <... ");
     text.lines().filter(begins).filter_map(name).collect()
 }
 
-/// The calls of true(1). None where there is no strace, or it may not trace.
+/// The calls of true(1). None if there is no strace, or if it may not trace.
 fn calls_of_true() -> Option<Calls> {
     let directory = Directory::new().expect("a directory");
     let output = directory.path().join("calls");
@@ -73,9 +74,9 @@ fn calls_of_true() -> Option<Calls> {
     }
 }
 
-/// Makes a script that runs the program under strace, as the same process (-D).
-/// For root it sees the /dev of that directory, and asks only files for accounts,
-/// whatever this machine has.
+/// Makes a script that runs the program under strace, as the same process (-D). If the
+/// tests run as root, the program has the /dev of that directory, and looks up accounts
+/// only in files, so that its calls do not depend on the machine.
 fn traced(directory: &Path) -> Option<PathBuf> {
     let path = directory.join("traced");
     let (output, program) = (directory.join("calls"), binary());
@@ -97,14 +98,14 @@ fn traced(directory: &Path) -> Option<PathBuf> {
     namespace::script(directory, &path, &prepare)
 }
 
-/// Stands in for syslogd and postlogd: who logs may have to wait for a reader.
+/// Stands in for syslogd or postlogd: reads the log, so that the daemon need not wait.
 fn read_and_forget(path: &Path) {
     let socket = UnixDatagram::bind(path).expect("bind");
     fs::set_permissions(path, Permissions::from_mode(0o666)).expect("chmod");
     thread::spawn(move || while socket.recv(&mut [0]).is_ok() {});
 }
 
-/// Starts a daemon, has it do that and end. Its calls.
+/// Starts a daemon, makes it do `work` and end. Returns its system calls.
 fn calls_of(setup: Setup, work: fn(Daemon) -> io::Result<Ended>) -> Option<Calls> {
     let traces = Directory::new().expect("a directory");
     fs::create_dir(traces.path().join("dev")).expect("mkdir");
@@ -118,7 +119,7 @@ fn calls_of(setup: Setup, work: fn(Daemon) -> io::Result<Ended>) -> Option<Calls
     Some(calls(&traces.path().join("calls")))
 }
 
-/// All requests, what ends by itself, and SIGTERM.
+/// Makes all requests, waits for timeouts and expiry, and ends the daemon by SIGTERM.
 fn all_requests(daemon: Daemon) -> io::Result<Ended> {
     let mut client = connect(&daemon);
     ask(&mut client, "request=unknown .", "status=1 .");
@@ -138,7 +139,7 @@ fn all_requests(daemon: Daemon) -> io::Result<Ended> {
         drop(client.receive_fd().expect("the session"));
         client.send_list("dummy= .").expect("send");
     }
-    // One that is dead by then, which only C hands out.
+    // A session that is dead when it is looked up: only the C program hands it out.
     drop(save(&mut client, "e"));
     client
         .send_list("request=find_endp label=e .")
@@ -148,14 +149,14 @@ fn all_requests(daemon: Daemon) -> io::Result<Ended> {
         drop(client.receive_fd().expect("the session"));
         client.send_list("dummy= .").expect("send");
     }
-    // Half a request, until its time is over.
+    // Half a request, until ipc_timeout.
     let mut late = connect(&daemon);
     late.send(b"request\0find_").expect("send");
     assert!(daemon.wait_for_log("unexpected end-of-input"));
-    // C keeps the connection.
+    // The C program keeps the connection.
     drop(late);
-    // A session, until its time is over; the watchdog looks every three seconds.
-    // (More often, and C would not see that the other's time is over.)
+    // A session, until it expires, while the watchdog looks every three seconds. (If it
+    // looked more often, the C program would never notice the timeout above.)
     let (session, mut peer) = UnixStream::pair().expect("socketpair");
     ask(
         &mut client,
@@ -165,7 +166,7 @@ fn all_requests(daemon: Daemon) -> io::Result<Ended> {
     client.send_fd(session.as_fd()).expect("send the session");
     drop(session);
     assert_eq!(client.receive_list().expect("reply"), list("status=0 ."));
-    // It may be told a farewell before.
+    // The farewell may come before.
     peer.read_to_end(&mut Vec::new())
         .expect("the end of the session");
     let _cached = save(&mut client, "g");
@@ -194,17 +195,17 @@ fn its_system_calls_are_those_of_the_list_in_readme() {
     seen.extend(calls_of(with_postlogd.without_env("TZ"), one_lookup).expect("once more"));
     let (both, port) = (listed(BOTH), listed(PORT));
     let (listed, not_listed) = match kind() {
-        // Its other calls are not in the list.
+        // Other calls of the C program are not in the list.
         Kind::C => (both, &seen & &port),
         Kind::Port => (&both | &port, &(&(&seen - &both) - &port) - &usual),
     };
-    // Some are only root's to make.
+    // Only root can make some of the calls.
     let missing = if is_root() {
         &listed - &seen
     } else {
         Calls::new()
     };
     let wrong = (missing, not_listed);
-    let sides = "listed in README, but not made; made, but not listed so";
+    let sides = "listed in README, but not made; made, but not listed";
     assert_eq!(wrong, Default::default(), "{sides}");
 }
