@@ -1,6 +1,6 @@
-//! Tests that clients which stall, disappear, or send too much or the wrong thing do
-//! not make the daemon lose a session, leak a descriptor or delay other clients; nor
-//! does it when descriptors run out.
+//! Tests that the daemon loses no session, leaks no descriptor and does not delay other
+//! clients when clients stall, disappear, or send too much or the wrong thing, and when
+//! descriptors run out. (The C program does not pass these tests.)
 
 #[path = "faults/end.rs"]
 mod end;

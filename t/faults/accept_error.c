@@ -1,6 +1,6 @@
 /*
- * Makes accept(2) fail with the error number in the file $ACCEPT_ERROR, unless that
- * is 0.
+ * For tests of accept(2), loaded by LD_PRELOAD: makes it fail with the error number in
+ * the file $ACCEPT_ERROR, unless that is 0.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-//! Tests `postfix reload` while clients are busy: no exchange is cut off.
+//! Tests that `postfix reload` cuts off no exchange while clients are busy.
 
 use std::fs::File;
 use std::io;
@@ -19,14 +19,14 @@ const REQUESTS: usize = 200;
 /// The state of a client when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Left {
-    /// Its request was not answered: a client repeats it with the next process.
+    /// Its request was not begun: a client repeats it with the next process.
     Unanswered,
     /// It was in the middle of an exchange.
     Cut,
 }
 
-/// The daemon's clock is stopped: on a busy machine a client may not run within the
-/// second after which the daemon cuts clients off.
+/// The daemon's clock is stopped, because it cuts clients off after a second, and on a
+/// busy machine a client may not run within that time.
 #[test]
 fn no_client_is_cut_off_in_the_middle_by_reloads() {
     let Some(clock) = Shim::to_stop() else {

@@ -1,5 +1,6 @@
-//! Tests that clients which send without a pause yield to others: each list of a
-//! flood has a line in the log, and the lines before an answer are counted.
+//! Tests that clients which send without a pause do not keep others waiting: each list of
+//! a flood has a line in the log, and the lines before the answer to another client are
+//! counted.
 
 use crate::harness::client::{list, Client};
 use crate::harness::daemon::Daemon;
@@ -7,13 +8,13 @@ use crate::help::*;
 
 const FLOODERS: usize = 5;
 
-/// As many NUL bytes as one read takes: each of them is an empty list.
+/// As many NUL bytes as one read takes; each byte is an empty list.
 const FLOOD: [u8; 4096] = [0; 4096];
 
 /// The line that an empty list leaves in the log.
 const LINE: &str = "missing attribute request in input from scache socket";
 
-/// Has every flooder send its flood while the daemon is stopped.
+/// Makes every flooder send its flood while the daemon is stopped.
 fn flooded(daemon: &Daemon) -> Vec<Client> {
     let mut flooders: Vec<Client> = (0..FLOODERS).map(|_| connect(daemon)).collect();
     daemon.stop().expect("stop");
@@ -67,7 +68,7 @@ fn a_new_client_is_accepted_and_served_in_the_meantime() {
     client.receive_list().expect("announcement");
     assert_eq!(client.receive_list().expect("reply"), list("status=1 ."));
     let lines = lines_before(&daemon, "frobnicate");
-    // It waits once to be accepted, and once to be served.
+    // The client waits once to be accepted, and once to be served.
     assert!(lines <= 2 * FLOODERS, "{lines}");
     is_read_to_the_end(daemon, flooders);
 }

@@ -1,5 +1,5 @@
-//! Tests that a session that did not reach its client stays in the cache, and that one
-//! that did is the client's.
+//! Tests the hand-over of sessions: a session that was not sent to its client stays in
+//! the cache, and a session that was sent belongs to the client only.
 
 use std::time::Duration;
 

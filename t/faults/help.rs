@@ -1,5 +1,5 @@
-//! Shared by the tests of faults: starts the daemon, makes the exchanges of smtp(8),
-//! and compares the descriptors and the memory of the daemon with those before.
+//! Functions for the tests of faults: they start the daemon, make the exchanges of
+//! smtp(8), and compare the descriptors and the memory of the daemon before and after.
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -56,7 +56,7 @@ pub fn save(client: &mut Client, ttl: u32, endp: &str, prop: &str, fd: impl AsFd
 }
 
 /// Makes a find_endp request as smtp(8) does. Returns the property and the session.
-/// None if there is none.
+/// None if no session was found.
 pub fn find(client: &mut Client, endp: &str) -> Option<(String, OwnedFd)> {
     let prop = find_begun(client, endp)?;
     client.send_list("dummy= .").expect("send");
@@ -65,8 +65,8 @@ pub fn find(client: &mut Client, endp: &str) -> Option<(String, OwnedFd)> {
     Some((prop, fd))
 }
 
-/// Makes a find_endp request up to the first reply. Returns the property. None if
-/// there is no session.
+/// Makes a find_endp request up to the first reply. Returns the property. None if no
+/// session was found.
 pub fn find_begun(client: &mut Client, endp: &str) -> Option<String> {
     let reply = ask(client, &format!("request=find_endp label={endp} ."));
     let words: Vec<&[u8]> = reply.split(|&byte| byte == 0).collect();
@@ -86,7 +86,7 @@ pub fn session() -> (UnixStream, UnixStream) {
     UnixStream::pair().expect("socketpair")
 }
 
-/// Waits until no process has the other end. Returns the time.
+/// Waits until no process has the other end of a session. Returns the time.
 pub fn closed(mut end: &UnixStream) -> Instant {
     end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let count = end.read(&mut [0]).expect("the session to be closed");
@@ -94,7 +94,7 @@ pub fn closed(mut end: &UnixStream) -> Instant {
     Instant::now()
 }
 
-/// The same for a session that expires: the daemon sends the farewell first.
+/// Like `closed`, for a session that expires: the daemon sends the farewell first.
 pub fn closed_with_farewell(mut end: &UnixStream) -> Instant {
     end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let mut farewell = String::new();
@@ -103,7 +103,7 @@ pub fn closed_with_farewell(mut end: &UnixStream) -> Instant {
     Instant::now()
 }
 
-/// Returns true if some process has the other end.
+/// Returns true if some process has the other end of a session.
 pub fn is_held(mut end: &UnixStream) -> bool {
     end.set_nonblocking(true).expect("fcntl");
     let is_held = end.read(&mut [0]).is_err();
@@ -150,7 +150,8 @@ pub struct Before {
 }
 
 impl Before {
-    /// Those of a daemon that has served one client: it allocates some of them then.
+    /// Takes them after the daemon has served one client, because it allocates some of
+    /// its memory then.
     pub fn of(daemon: &Daemon) -> Before {
         let (ours, _theirs) = session();
         let mut client = connect(daemon);
@@ -192,8 +193,8 @@ impl Before {
     }
 }
 
-/// Whole exchanges, as pieces that the client sends; after each but the last it
-/// receives something. The endpoint is `e` and the destination `d`.
+/// Whole exchanges, as pieces that the client sends. After each piece but the last it
+/// receives something. The endpoint is `e`, the destination `d`.
 pub const EXCHANGES: [&[Piece]; 5] = [
     &[
         Piece::List("request=save_endp ttl=100 label=stall property=p ."),

@@ -1,5 +1,5 @@
-//! Tests clients that stall, do not read, send without end, send descriptors with the
-//! wrong requests, or disappear in the middle of a request.
+//! Tests that the daemon survives clients that stall, do not read, send without end, send
+//! descriptors with the wrong requests, or disappear in the middle of a request.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -48,8 +48,8 @@ fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
 
 #[test]
 fn clients_that_leave_at_every_byte_take_no_session_with_them() {
-    // So few descriptors that the session would be evicted if sessions that came
-    // back were still counted as on their way.
+    // So few descriptors that the session would be evicted if sessions were still
+    // counted as on their way after they came back.
     let daemon = setup().nofile(40, 40).start().expect("start");
     let before = Before::of(&daemon);
     let (file, _other) = session();
@@ -82,8 +82,8 @@ fn clients_that_leave_at_every_byte_take_no_session_with_them() {
     before.is_back(&daemon);
 }
 
-/// Disappears at this place: after reading all replies, or, with `reset`, without
-/// reading them, which resets the connection.
+/// Makes an exchange up to this place and disappears: after reading all replies, or, with
+/// `reset`, without reading them, which resets the connection.
 fn leave_at(
     daemon: &Daemon,
     exchange: &[Piece],
@@ -107,7 +107,7 @@ fn leave_at(
     begin(&mut client, exchange, place, file);
 }
 
-/// Sends requests, each when the one before has been read, until the daemon reads no
+/// Sends requests, each after the daemon has read the one before, until it reads no
 /// more. Returns their number.
 fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usize {
     for count in 0..5000 {
@@ -161,7 +161,7 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
     let before = Before::of(&daemon);
     let mut clients: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
     for client in &mut clients {
-        // Long replies, so that a part of one remains.
+        // Long replies, so that only a part of the last one is sent.
         let name = "n".repeat(100);
         send_until_full(
             &daemon,
@@ -183,7 +183,7 @@ fn a_client_that_has_shut_down_receiving_is_disconnected() {
     let mut client = connect(&daemon);
     let mut deaf = connect(&daemon);
     deaf.deafen().expect("shutdown");
-    // It could go on sending requests.
+    // The client could still send requests.
     deaf.send_list("request=find_endp label=nothing .")
         .expect("send");
     wait_until("one is left", || {

@@ -1,4 +1,5 @@
-//! Tests with many sessions or clients, or few descriptors.
+//! Tests that the daemon works with thousands of sessions or clients, and when it runs
+//! out of descriptors.
 
 use std::fs::File;
 use std::time::Duration;
@@ -23,7 +24,7 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
             answers(&mut connect(&daemon));
         }
     }
-    // Some stay free: for another client, or the log.
+    // Some descriptors stay free, for another client or the log.
     assert!(fds_below(64, &daemon) <= 60);
     let clients: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
     drop(clients);
@@ -46,8 +47,8 @@ fn when_descriptors_run_out_every_save_succeeds_and_the_newest_sessions_stay() {
     assert!(warning.contains("out of file descriptors") && warning.contains("sessions"));
 }
 
-/// Number of descriptors below the limit. Those that the test itself was started with
-/// may be above.
+/// Number of open descriptors with numbers below the limit. Descriptors that the test
+/// was started with may have higher numbers.
 fn fds_below(limit: u32, daemon: &Daemon) -> usize {
     let fds = std::fs::read_dir(daemon.proc("fd")).expect("/proc");
     let numbers = fds.filter_map(|fd| fd.ok()?.file_name().to_str()?.parse().ok());
@@ -55,7 +56,7 @@ fn fds_below(limit: u32, daemon: &Daemon) -> usize {
 }
 
 #[test]
-fn when_clients_connect_sessions_are_evicted_in_time_for_the_service_to_have_its_share() {
+fn when_clients_connect_sessions_are_evicted_so_that_the_service_keeps_free_descriptors() {
     let daemon = setup().nofile(64, 64).start().expect("start");
     let mut clients = vec![connect(&daemon)];
     let file = File::open("/dev/null").expect("open");
@@ -99,7 +100,7 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
         client.send(b"request\0find_").expect("send");
         waiting.push(client);
     }
-    // One of them finishes its request; the others still wait.
+    // One of the clients finishes its request; the others still wait.
     finish_request(&mut clients[0]);
     // The service has the descriptors that it needs.
     let (ours, _theirs) = session();
@@ -108,7 +109,7 @@ fn when_clients_take_every_descriptor_the_next_waits_until_one_has_gone() {
         list("status=0 .")
     );
     assert!(find(&mut clients[0], "e").is_some());
-    // One disconnects, the next is accepted.
+    // One client disconnects, the next is accepted.
     for mut next in waiting.drain(..3) {
         drop(clients.remove(0));
         finish_request(&mut next);

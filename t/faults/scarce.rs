@@ -1,5 +1,5 @@
-//! Tests that accept(2) fails, and that there are fewer descriptors than the daemon
-//! has counted.
+//! Tests that the daemon goes on when accept(2) fails, and when the system has fewer
+//! descriptors than the daemon has counted.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -72,7 +72,7 @@ fn other_errors_pause_accepting_and_end_nothing() {
     let daemon = shim.under(setup()).start().expect("start");
     let mut client = connect(&daemon);
     shim.fail_with(libc::ENOMEM);
-    // The C program ends at the thirteenth error, however much later it is.
+    // (The C program ends at the thirteenth error, however late it comes.)
     for _ in 0..3 {
         let next = connect_and_ask(&daemon);
         let reason = in_words_of_libc("accept connection: Cannot allocate memory");

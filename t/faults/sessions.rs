@@ -1,5 +1,5 @@
-//! Tests the end of sessions that are not found: unsent data, farewell, and sessions
-//! that their peers have closed.
+//! Tests the end of sessions that no client has found: unsent data delays nothing, the
+//! farewell is sent, and lookups close dead sessions.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -96,7 +96,7 @@ fn a_session_that_is_on_its_way_at_the_end_gets_the_farewell() {
 }
 
 #[test]
-fn a_session_that_is_evicted_is_told() {
+fn a_session_that_is_evicted_gets_the_farewell() {
     let daemon = setup().nofile(64, 64).start().expect("start");
     let mut client = connect(&daemon);
     let ((file, other), (long, _other)) = (session(), session());
@@ -234,7 +234,7 @@ fn line_about_dead(setup: Setup, dead: usize, alive: usize) -> Option<String> {
 }
 
 #[test]
-fn dead_sessions_are_worth_a_line_if_as_many_were_found_alive_at_most_or_with_v() {
+fn dead_sessions_are_logged_if_at_most_as_many_were_found_alive_or_with_v() {
     let line = |dead| {
         let text = "sessions ended by the other side while cached";
         Some(format!("postfix/scache: {text}: {dead}"))
@@ -263,7 +263,8 @@ fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
         }
     };
     let find = |client: &mut Client, name| ask(client, &format!("request=find_{name} ."));
-    // The first endpoint has no more than may be closed, the second one more.
+    // A lookup may close all sessions of the first endpoint, but not of the second, which
+    // has one more.
     save(&mut client, "e", 100);
     save(&mut client, "f", 101);
     find(&mut client, "dest label=d");

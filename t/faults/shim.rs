@@ -1,4 +1,5 @@
-//! Makes accept(2) of a daemon fail, by a library that is built for the test.
+//! Makes accept(2) of a daemon fail, by a library that is built for the test from
+//! accept_error.c.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
