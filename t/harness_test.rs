@@ -1,5 +1,5 @@
-//! Tests the harness: that it starts a daemon, talks to it and ends it, makes the
-//! arguments that master(8) makes, and compares versions.
+//! Tests the test harness, on which all other tests depend: it starts a daemon, talks to
+//! it and ends it, makes the arguments that master(8) makes, and compares versions.
 
 mod harness;
 
@@ -23,7 +23,7 @@ fn arguments_as_master_makes_them() {
 }
 
 #[test]
-fn versions_are_those_between_two() {
+fn a_range_of_versions_contains_the_first_and_not_the_last() {
     let version = |text| Version::parse(text).expect(text);
     let among = |versions: &Versions| {
         ["3.5.25", "3.8-20230101", "3.9", "3.10.13", "4.0"].map(|v| versions.contain(version(v)))

@@ -1,5 +1,5 @@
-//! Runs a program under test to learn about it from its log, which depends on its
-//! options.
+//! Learns from the log of a program under test how it was built: runs it with an option
+//! whose message shows that.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use super::directory::Directory;
 
-/// Runs a program with one -o for one lookup, so that it logs statistics. Returns
-/// all that it logs.
+/// Runs a program with this -o for one lookup, so that it logs statistics. Returns the
+/// whole log.
 pub fn ask(binary: &Path, option: &str) -> io::Result<String> {
     let said = ask_with("mail_owner = daemon\nsetgid_group = bin\n", binary, option)?;
     if said.contains("default_privs and mail_owner") {
@@ -27,7 +27,8 @@ fn ask_with(accounts: &str, binary: &Path, option: &str) -> io::Result<String> {
         &main_cf,
         format!("myhostname = mail.example.com\n{accounts}"),
     )?;
-    // The C program reads a file that has just been changed again, after a pause.
+    // Set back, because the C program reads a file again, after a pause, that has just
+    // been changed.
     let file = File::options().write(true).open(&main_cf)?;
     file.set_modified(SystemTime::UNIX_EPOCH)?;
     let request = directory.path().join("request");

@@ -1,4 +1,5 @@
-//! The values that are compiled into a program under test, by their Postfix names.
+//! The values that are compiled into a program under test, such as `<mail_version>`:
+//! expected messages contain their Postfix names instead.
 
 use std::path::Path;
 

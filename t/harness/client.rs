@@ -14,8 +14,8 @@ use super::sys;
 /// Maximum time to wait for something that must happen, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A connection, and the bytes and descriptors that came on it and were not taken
-/// yet.
+/// A connection, and the bytes and descriptors that were received on it and not yet
+/// taken.
 pub struct Client {
     stream: UnixStream,
     bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub enum Item {
     List(Vec<u8>),
     /// A NUL byte with a descriptor.
     Fd(OwnedFd),
-    /// Bytes that are neither, with no more after them.
+    /// Bytes that are neither, up to the last byte that came.
     Bytes(Vec<u8>),
     /// The daemon closed the connection.
     End,
@@ -66,7 +66,6 @@ pub fn list_length(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Client {
-    /// Connects to the socket at `path`.
     pub fn connect(path: &Path) -> io::Result<Client> {
         UnixStream::connect(path).map(Client::from)
     }
@@ -81,7 +80,7 @@ impl Client {
         self.send(&list(text))
     }
 
-    /// Sends descriptors as the protocol wants it: with one NUL byte.
+    /// Sends a descriptor with one NUL byte, as the protocol requires.
     pub fn send_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.send_fds(&[fd], b"\0")
     }
@@ -160,8 +159,8 @@ impl Client {
         }
     }
 
-    /// Waits for the daemon to close the connection. Returns the bytes that came
-    /// before that and were not taken, and the number of descriptors.
+    /// Waits until the daemon closes the connection. Returns the bytes that were received
+    /// before that and not taken, and the number of descriptors.
     pub fn receive_end(&mut self) -> io::Result<(Vec<u8>, usize)> {
         let deadline = Instant::now() + PATIENCE;
         while !self.ended {
@@ -171,8 +170,8 @@ impl Client {
         Ok((std::mem::take(&mut self.bytes), fds))
     }
 
-    /// Returns the bytes that have come or come within `time`, and the number of
-    /// descriptors, without taking them.
+    /// Returns the bytes that have been received, waiting for them for at most `time`, and
+    /// the number of descriptors. Takes nothing.
     pub fn pending(&mut self, time: Duration) -> io::Result<(&[u8], usize)> {
         let deadline = Instant::now() + time;
         while !self.ended && self.bytes.is_empty() && sys::readable(self.stream.as_fd(), deadline)?
@@ -187,7 +186,7 @@ impl Client {
         self.ended
     }
 
-    /// Takes a descriptor that has come, but no bytes. None if there is none.
+    /// Takes a descriptor that has been received, but no bytes. None if there is none.
     pub fn take_fd(&mut self) -> Option<OwnedFd> {
         self.fds.pop_front()
     }

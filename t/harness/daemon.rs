@@ -21,13 +21,13 @@ use super::sys;
 pub struct Status {
     /// Process id of the sender.
     pub pid: i32,
-    /// The generation it was started with.
+    /// The generation in the environment of the daemon.
     pub generation: u32,
     /// 0 taken, 1 available.
     pub status: i32,
 }
 
-/// How the daemon ended.
+/// The end of the daemon.
 pub struct Ended {
     /// Its exit status as wait(2) reports it.
     pub status: ExitStatus,
@@ -94,7 +94,7 @@ impl Daemon {
         }
     }
 
-    /// When the program was executed.
+    /// The time at which the program was executed.
     pub fn started(&self) -> Instant {
         self.started
     }
@@ -119,7 +119,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Connects a client, which has still to receive the announcement.
+    /// Connects a client. The announcement is not received yet.
     pub fn connect(&self) -> io::Result<Client> {
         self.connect_to(0)
     }
@@ -134,12 +134,10 @@ impl Daemon {
         self.directory.path()
     }
 
-    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal.
     pub fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         sys::kill(self.pid(), signal)
     }
@@ -245,7 +243,7 @@ impl Daemon {
         find(&lines)
     }
 
-    /// Number of descriptors that it has open.
+    /// Number of open descriptors.
     pub fn fd_count(&self) -> io::Result<usize> {
         Ok(fs::read_dir(self.proc("fd"))?.count())
     }
@@ -275,7 +273,7 @@ impl Daemon {
         number.ok_or_else(|| io::Error::other("VmRSS is no number"))
     }
 
-    /// The time that it has been running on a CPU (/proc/PID/schedstat).
+    /// CPU time (/proc/PID/schedstat).
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let text = fs::read_to_string(self.proc("schedstat"))?;
         let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
@@ -284,8 +282,7 @@ impl Daemon {
             .ok_or_else(|| io::Error::other("no run time"))
     }
 
-    /// Number of times that it has stopped running on a CPU (/proc/PID/status),
-    /// of itself or because another process was to run.
+    /// Number of context switches, voluntary and not (/proc/PID/status).
     pub fn context_switches(&self) -> io::Result<u64> {
         let number = |name| {
             let value = self.status_field(name)?;
@@ -294,8 +291,8 @@ impl Daemon {
         Ok(number("voluntary_ctxt_switches")? + number("nonvoluntary_ctxt_switches")?)
     }
 
-    /// Waits until it has read what a client sent, and has stopped running: a read
-    /// that has not ended could take what is sent next as well.
+    /// Waits until the daemon has read all bytes of a client, and has stopped running: a
+    /// read that has not returned could also take the bytes that are sent next.
     pub fn has_read(&self, client: &Client) -> io::Result<()> {
         client.drained()?;
         let start = Instant::now();

@@ -37,7 +37,6 @@ impl Directory {
         }
     }
 
-    /// The name of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -56,9 +55,8 @@ fn parent() -> &'static Path {
     })
 }
 
-/// Returns true if names of sockets below `path` are short enough, absolute, and can
-/// be written into main.cf and LD_PRELOAD, and the account that the daemon becomes
-/// can use them.
+/// Returns true if names of sockets below `path` are short enough, absolute and valid in
+/// main.cf and LD_PRELOAD, and if the account that the daemon becomes can use them.
 fn is_suitable(path: &Path) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
     let name = path.as_os_str().as_bytes();

@@ -1,5 +1,5 @@
-//! A library that replaces functions of the C library, built for a test with cc(1);
-//! the daemon loads it by LD_PRELOAD.
+//! A library that replaces functions of the C library, for tests of events that a test
+//! cannot cause otherwise. It is built with cc(1); the daemon loads it by LD_PRELOAD.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Whether a program is the C program or this one, and its version of Postfix.
+//! Tells whether a program under test is the C program or this one, and for which version
+//! of Postfix it is: expectations depend on both.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// The prefix of the lines of a transcript that are for this program only.
+    /// The prefix of lines in a transcript that are for this kind of program only.
     pub fn prefix(self) -> &'static str {
         match self {
             Kind::C => "c: ",
@@ -65,8 +66,8 @@ impl Program {
         pass_for(RECORDED)
     }
 
-    /// The arguments that make it behave as one of these versions. None if it is the
-    /// C program of another version, which they cannot change.
+    /// The arguments that make it behave as one of these versions. None for a C program of
+    /// another version, which no argument can change.
     pub fn arguments(&self, versions: &Versions) -> Option<Vec<String>> {
         if versions.contain(self.version) {
             return Some(Vec::new());

@@ -1,4 +1,4 @@
-//! Makes log lines comparable.
+//! Makes log lines of different C libraries, and of both programs, comparable.
 
 use std::io;
 
@@ -21,8 +21,8 @@ pub fn in_words_of_libc(line: &str) -> String {
     text
 }
 
-/// Replaces each run of bytes that are not valid UTF-8, and of control characters
-/// beyond ASCII, with one `?`: the C program logs their bytes, this one question
+/// Replaces each run of bytes that are not valid UTF-8, and each run of control characters
+/// beyond ASCII, with one `?`: the C program logs these bytes, this program logs question
 /// marks.
 pub fn readable(line: &str) -> String {
     let mut text = String::new();

@@ -22,7 +22,7 @@ use super::entry::{Entry, SCACHE_LINE};
 use super::kind::Program;
 use super::sys;
 
-/// The first lines of every main.cf. Its accounts exist on every system. The name is
+/// The first lines of every main.cf. The accounts exist on every system. The host name is
 /// set because that of the machine may not be valid.
 const MAIN_CF: &str = "compatibility_level = 3.6\nmyhostname = mail.example.com\n\
     mail_owner = daemon\ndefault_privs = nobody\nsetgid_group = bin\n";
@@ -85,7 +85,7 @@ impl Setup {
     pub fn configuration(mut self, directory: &Path) -> io::Result<Setup> {
         self.base = fs::read_to_string(directory.join("main.cf"))?;
         let master_cf = fs::read_to_string(directory.join("master.cf"))?;
-        // It is one entry, whose lines continue the first.
+        // All lines but the first continue the one entry.
         let lines = master_cf.lines().filter(|line| !line.starts_with('#'));
         Ok(self.line(&lines.collect::<Vec<&str>>().join(" ")))
     }
@@ -133,13 +133,11 @@ impl Setup {
         self
     }
 
-    /// Removes a variable from the environment.
     pub fn without_env(mut self, name: &str) -> Setup {
         self.env_removed.push(name.into());
         self
     }
 
-    /// Sets a variable in the environment.
     pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.into(), value.into()));
         self
@@ -197,7 +195,7 @@ impl Setup {
     }
 
     /// Starts the daemon in a directory of [`Setup::prepare`], with a pipe as stderr
-    /// that nobody reads. Returns the pipe, too.
+    /// that nobody reads. Also returns the pipe.
     pub fn start_unheard(self, directory: Directory) -> io::Result<(Daemon, OwnedFd)> {
         let (read, write) = sys::pipe()?;
         let daemon = self.start_to(directory, Stdio::null(), None, Stdio::from(write))?;
@@ -258,8 +256,8 @@ impl Setup {
         )
     }
 
-    /// Makes main.cf and the queue directory. The time of main.cf is set back: the C
-    /// program reads a file again that is younger than two seconds.
+    /// Makes main.cf and the queue directory. The time of main.cf is set back, because the
+    /// C program reads a file again that is younger than two seconds.
     fn populate(&self, directory: &Path) -> io::Result<()> {
         for name in ["q", "q/private", "q/public", "q/pid", "data"] {
             let path = directory.join(name);

@@ -1,10 +1,10 @@
-//! Shared by all test programs: a stand-in for master(8) that starts the daemon
-//! ([`master`]), a client that sends and receives bytes and descriptors
+//! The test harness, shared by all test programs: a stand-in for master(8) that starts
+//! the daemon ([`master`]), a client that sends and receives bytes and descriptors
 //! ([`client`]), and the system calls that std does not have ([`sys`]).
 //!
 //! It does not use the daemon's code, so that it can test the C program as well.
 
-// Each test program uses a part of this.
+// Each test program uses a part of this module.
 #![allow(dead_code)]
 
 pub mod ask;

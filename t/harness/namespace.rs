@@ -1,5 +1,5 @@
-//! Starts a daemon in a mount namespace, in which it has other files at some names.
-//! Only root can make one.
+//! Starts a daemon in a mount namespace, in which some names, such as /dev/log, are other
+//! files. Only root can make one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +9,8 @@ use std::process::Command;
 use super::{need, privilege};
 
 /// Writes a script to `directory` that makes a namespace, runs the shell command
-/// `prepare` in it and executes `program`. None if this cannot be done; then the test
-/// is skipped.
+/// `prepare` in it and executes `program`. None if no namespace can be made; then the
+/// test is skipped.
 pub fn script(directory: &Path, program: &Path, prepare: &str) -> Option<PathBuf> {
     let probe = || Command::new("unshare").args(["-m", "true"]).status();
     if !privilege::is_root() || !probe().is_ok_and(|status| status.success()) {

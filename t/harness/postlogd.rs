@@ -1,4 +1,4 @@
-//! A stand-in for postlogd(8): its socket.
+//! A stand-in for postlogd(8): binds its socket, and receives the log of the daemon.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -58,8 +58,8 @@ impl Postlogd {
 }
 
 impl Drop for Postlogd {
-    /// Shuts the socket down, because a process that another test is starting may have
-    /// inherited it.
+    /// Shuts the socket down. Closing it is not enough, because a process that another test
+    /// is starting may have inherited it.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -1,5 +1,5 @@
-//! Whether this process is root in the eyes of the kernel: geteuid(2) also says so
-//! under fakeroot, and in a user namespace in which there is no other account.
+//! Tells whether this process has the privileges of root. geteuid(2) does not tell: it
+//! returns 0 also under fakeroot, and in a user namespace without other accounts.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -50,8 +50,8 @@ fn accounts_exist() -> bool {
             })
 }
 
-/// Returns true if `number` is in one of the ranges of a map, each of which is the
-/// first number inside, the first one outside, and their number.
+/// Returns true if `number` is in one of the ranges of a map. A range is three numbers:
+/// the first account inside of the namespace, the first one outside, and the count.
 fn is_mapped(map: &str, number: u64) -> bool {
     map.lines().any(|line| {
         let mut words = line.split_whitespace().map(|word| word.parse());

@@ -1,4 +1,4 @@
-//! Pseudo-random numbers, the same for the same seed.
+//! Pseudo-random numbers, the same for the same seed, so that a failure can be repeated.
 
 /// A sequence of numbers (xorshift64*).
 pub struct Random(u64);
@@ -9,8 +9,8 @@ impl Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// The seed in `SEED` in the environment, or else one made from the time. Prints
-    /// it, so that a failure can be repeated.
+    /// The seed in `SEED` in the environment, or else one made from the time. Prints the
+    /// seed.
     pub fn seed() -> u64 {
         let now = || {
             std::time::UNIX_EPOCH
@@ -24,7 +24,6 @@ impl Random {
         seed
     }
 
-    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -42,7 +41,6 @@ impl Random {
         self.below(times) == 0
     }
 
-    /// One of these.
     pub fn pick<'a, T>(&mut self, things: &'a [T]) -> &'a T {
         &things[self.below(things.len())]
     }

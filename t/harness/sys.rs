@@ -25,7 +25,8 @@ pub const MAX_FDS: usize = 253;
 
 #[cfg(not(target_vendor = "apple"))]
 use libc::MSG_CMSG_CLOEXEC;
-/// This system has none: a child that is started meanwhile inherits the descriptors.
+/// This system has no such flag: a child that is started meanwhile inherits the
+/// descriptors.
 #[cfg(target_vendor = "apple")]
 const MSG_CMSG_CLOEXEC: libc::c_int = 0;
 
@@ -59,7 +60,7 @@ unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
     unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }
 }
 
-/// A child that is started at this moment by another thread inherits them.
+/// A pipe. A child that another thread starts at this moment inherits both ends.
 #[cfg(target_vendor = "apple")]
 unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
     // SAFETY: `ends` has space for two descriptors, and fcntl takes numbers.
@@ -127,8 +128,8 @@ fn rlimit(soft: u64, hard: u64) -> libc::rlimit {
     }
 }
 
-/// Limits the CPU time of the process of `command`, in seconds: a signal ends it
-/// then, without a core file.
+/// Limits the CPU time of the process of `command`, in seconds: then a signal ends the
+/// process, without a core file.
 pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
     let hook = move || {
         for (resource, most) in [(libc::RLIMIT_CPU, seconds), (libc::RLIMIT_CORE, 0)] {
@@ -192,13 +193,12 @@ pub fn stay_on_one_cpu() -> io::Result<()> {
     }
 }
 
-/// Sends `signal` to the process `pid`.
 pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: kill takes plain numbers.
     check(unsafe { libc::kill(pid as libc::pid_t, signal) }).map(drop)
 }
 
-/// Device and inode: the same for all descriptors of a file or a socket.
+/// Device and inode, which are the same for all descriptors of a file or a socket.
 pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let file = File::from(fd.try_clone_to_owned()?);
     let metadata = file.metadata()?;

@@ -1,4 +1,5 @@
-//! Versions of Postfix: that of a program, and those that an expectation is for.
+//! Versions of Postfix: the version of a program under test, and the range of versions
+//! for which an expectation holds.
 
 use std::path::Path;
 
@@ -7,9 +8,7 @@ use super::ask::ask;
 /// The first two numbers of a version; expectations do not depend on the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The first number.
     pub major: u32,
-    /// The second number.
     pub minor: u32,
 }
 
