@@ -1,5 +1,5 @@
-//! Tests the replayer of transcripts: a transcript with one mistake in it must fail at
-//! that place.
+//! Tests that the replayer of transcripts notices differences: a transcript with one
+//! mistake in it must fail at the place of the mistake.
 
 mod harness;
 mod replay;
@@ -53,9 +53,10 @@ fn spoilt(old: &str, new: &str, place: &str) {
 }
 
 #[test]
-fn a_good_conversation_is_good() {
+fn a_transcript_without_a_mistake_passes() {
     verdict(GOOD).expect("good");
-    // (An unknown request cannot be cut: it is answered before its end has come.)
+    // (A write with an unknown request cannot be cut, because the request is answered
+    // before its end has come.)
     let known = GOOD.replacen("request=frobnicate", "request=find_endp label=f", 1);
     let known = known.replacen("a< status=1 .", "a< status=2 property= .", 1);
     let known = known.replacen(

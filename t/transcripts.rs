@@ -1,12 +1,12 @@
-//! Replays every t/transcripts/*.scn and compares replies, descriptors, log lines and
-//! exit status with those of the C program; then again with -v, and compares the log
-//! with the .v1.log.
+//! Tests that the daemon answers and logs as the C program does: replays every
+//! t/transcripts/*.scn and compares replies, descriptors, log lines and exit status;
+//! replays it again with -v, and compares the log with the .v1.log.
 //!
-//! Environment: `SCACHE` is the program under test (default: the one that cargo
-//! built), `RECORD=1` writes the expectations anew (with the C program only),
-//! `CHROOT=1` runs the daemon in a chroot jail, `PRIVILEGED=1` does not drop its
-//! privileges, `JOBS=N` replays N transcripts at a time. Arguments: parts of the names
-//! to replay.
+//! Environment: `SCACHE` is the program under test (default: the program that cargo
+//! built), `RECORD=1` records the expectations anew (with the C program only), `CHROOT=1`
+//! runs the daemon in a chroot jail, `PRIVILEGED=1` makes it keep its privileges,
+//! `JOBS=N` replays N transcripts at a time. Arguments: only transcripts whose names
+//! contain one of these words.
 
 mod harness;
 mod replay;

@@ -1,5 +1,5 @@
-//! Compares logs, without the program's name, and with times, descriptors and some
-//! reasons masked.
+//! Compares the log of a replay with the transcript: without the program's name, and with
+//! times, descriptors and some reasons masked, because they differ from run to run.
 
 use crate::harness::log_text::has_form;
 
@@ -41,8 +41,8 @@ fn mask_time(line: &str) -> String {
     }
 }
 
-/// Masks the reason where there is none, because a message had no descriptor or a
-/// list was not the dummy: the C program logs errno as an earlier call left it.
+/// Masks a reason that means nothing: when a message had no descriptor, or a list was not
+/// the dummy, the C program logs errno as an earlier call left it.
 fn mask_reason(line: &str) -> String {
     match line.rsplit_once(" file descriptor: ") {
         Some((what, "No such process" | "Success" | "Application error")) => {

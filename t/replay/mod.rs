@@ -1,9 +1,9 @@
-//! Replays transcripts: [`script`] reads them, [`play`] sends and receives what they
-//! say, with a [`pair`] for each descriptor, [`log`] compares logs, [`verdict`]
-//! compares the rest, [`record`] writes the expectations anew. [`text`] converts bytes
-//! to text and back. The notation is in t/transcripts/README.
+//! Replays transcripts: [`script`] reads them, [`play`] does their steps, with a [`pair`]
+//! for each descriptor, [`log`] compares logs, [`verdict`] compares the rest, [`record`]
+//! records the expectations anew. [`text`] converts bytes to text and back. The notation
+//! is in t/transcripts/README.
 
-// Each test program uses a part of this.
+// Each test program uses a part of this module.
 #![allow(dead_code)]
 
 pub mod log;

@@ -11,7 +11,7 @@ use super::text;
 use crate::harness::client::PATIENCE;
 use crate::harness::sys;
 
-/// A descriptor that was sent: its identity, and its peer.
+/// The identity of a descriptor that was sent, and its peer.
 pub struct Pair {
     identity: (u64, u64),
     peer: UnixStream,
@@ -59,7 +59,7 @@ impl Pair {
         self.identity == sys::identity_of(fd)
     }
 
-    /// Does the action or the check. The inner error says what was found instead.
+    /// Does the action or the check. The inner error is the state that was found instead.
     pub fn meet(&mut self, fate: &Fate) -> io::Result<Result<(), String>> {
         match fate {
             Fate::Closed => self.is_closed(),

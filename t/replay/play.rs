@@ -1,4 +1,4 @@
-//! Does the steps of a transcript with a daemon, and compares what is received.
+//! Does the steps of a transcript with a daemon, and compares the input of the clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -28,15 +28,15 @@ pub struct Mode {
     pub verbose: bool,
     /// Cut a write in two at this place.
     pub cut: Option<usize>,
-    /// Record what is received, and compare nothing.
+    /// Record the input of the clients, and compare nothing.
     pub record: bool,
 }
 
-/// The results of a replay in which all that was received is as expected.
+/// The results of a replay in which all input of the clients was as expected.
 pub struct Played {
-    /// How the daemon ended, and its log.
+    /// The exit status of the daemon, and its log.
     pub ended: Ended,
-    /// What was received, with line numbers.
+    /// The input of the clients, with line numbers.
     pub heard: Vec<(usize, String)>,
     /// Number of places at which a write can be cut.
     pub cuts: usize,
@@ -162,7 +162,7 @@ impl Player {
         })
     }
 
-    /// Does a step. What it sends is kept if `next` sends more from the same client.
+    /// Does a step. Bytes to send are kept if `next` sends more from the same client.
     fn act(&mut self, step: &Step, next: Option<&Step>) -> Result<(), Failure> {
         let fail = |error: io::Error| Failure::new(step.line, error);
         match &step.act {

@@ -1,5 +1,5 @@
-//! Writes the expectations of a transcript anew: what is received, and the log at the
-//! end of the transcript, and the log of -v.
+//! Records the expectations of a transcript anew: the input of the clients, the log at
+//! the end of the transcript, and the log of -v.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Reads transcripts.
+//! Reads transcripts, in the notation that t/transcripts/README describes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,15 @@ pub enum Act {
     SendFds(String, Vec<String>, Vec<u8>),
     /// `a< ...`: it receives something.
     Receive(String, Received),
-    /// `flush a`: what was sent goes out now, in one write.
+    /// `flush a`: all bytes before it are sent now, in one write.
     Flush(String),
-    /// `drained a`: waits until the daemon has read all of it.
+    /// `drained a`: waits until the daemon has read all that was sent.
     Drained(String),
     /// `close a`: it shuts down sending, receives nothing more, and the daemon closes.
     Close(String),
     /// `half-close a`: it shuts down sending.
     HalfClose(String),
-    /// `abandon a`: it closes its socket, unread input and all, and the daemon closes.
+    /// `abandon a`: it closes its socket without reading its input, and the daemon closes.
     Abandon(String),
     /// `leave a`: it closes its socket; the daemon may not have noticed yet.
     Leave(String),
@@ -75,14 +75,12 @@ pub enum Received {
 pub struct Step {
     /// The line, from 1.
     pub line: usize,
-    /// The act.
     pub act: Act,
 }
 
 /// A transcript, without the lines for the other program.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// Its file.
     pub path: PathBuf,
     /// `since 3.9`, `before 3.11`: the versions of Postfix that it is for.
     pub versions: Versions,
@@ -100,7 +98,7 @@ pub struct Script {
     pub quiet: bool,
     /// The acts, in order.
     pub steps: Vec<Step>,
-    /// `log: LINE`: the log, with line numbers.
+    /// `log: LINE`: lines of the log, with line numbers.
     pub log: Vec<(usize, String)>,
     /// `adds: LINE`: lines that this program logs after those, and the C program does
     /// not.

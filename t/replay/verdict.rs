@@ -1,5 +1,5 @@
 //! Replays a transcript and compares everything with it. An error is a text with the
-//! file, the line, what was expected and what came.
+//! file, the line, the expected text and the text that came.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::script::Script;
 use crate::harness::log_text::in_words_of_libc;
 use crate::harness::master::Setup;
 
-/// Replays a transcript without -v; and, with `cut`, for each place of a cut.
+/// Replays a transcript without -v; with `cut`, again for each place of a cut.
 pub fn plain(script: &Script, setup: &dyn Fn() -> Setup) -> Result<(), String> {
     let played = replay(script, setup, Mode::default())?;
     compare(script, &played)?;
