@@ -1,9 +1,9 @@
-//! Tests command-line options, main.cf and parameters: compares messages and exit
-//! status with those of the C program. The cases are in the tables in t/options, which
-//! has a README.
+//! Tests that the program reads command-line options, main.cf and parameters as the C
+//! program does: compares messages and exit status. The cases are in the tables in
+//! t/options, which has a README.
 //!
-//! `SCACHE=program` tests another program. `RECORD=1` writes the expectations anew,
-//! from the C program. Arguments: parts of the names of the tables to run.
+//! `SCACHE=program` tests another program. `RECORD=1` records the expectations anew,
+//! from the C program. Arguments: only tables whose names contain one of these words.
 
 #[path = "options/cases.rs"]
 mod cases;
@@ -29,7 +29,7 @@ use harness::log_text::SYSLOG_END;
 use harness::master;
 use harness::privilege::{is_ordinary, is_root};
 
-/// Cases at the same time: the C program sleeps most of the time.
+/// Number of cases that run at the same time: the C program sleeps most of the time.
 const THREADS: usize = 48;
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
@@ -224,7 +224,7 @@ fn syslogd() -> Log {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 65536];
         while let Ok(length) = socket.recv(&mut buffer) {
-            // <PRIORITY>Mmm dd hh:mm:ss TAG[PID]: TEXT
+            // The form: <PRIORITY>Mmm dd hh:mm:ss TAG[PID]: TEXT
             let line = buffer[..length].strip_suffix(SYSLOG_END.as_bytes());
             let line = line.expect("the end that syslog(3) gives it");
             let start = find(line, b'>') + 1;
@@ -271,7 +271,7 @@ fn postlogd(path: PathBuf) -> UnixDatagram {
     socket
 }
 
-/// Receives the messages of a process that has ended.
+/// Receives the messages that have come, of a process that has ended.
 fn received(socket: UnixDatagram) -> Vec<Vec<u8>> {
     let mut buffer = vec![0; 65536];
     let next = || {
@@ -291,7 +291,7 @@ impl Run {
         let scratch = Directory::new().unwrap();
         let mut binary = master::binary();
         if root {
-            // Nobody may not be able to reach the original.
+            // A copy, because the account nobody may not be able to reach the original.
             let copy = scratch.path().join("scache");
             fs::copy(&binary, &copy).unwrap();
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
@@ -369,7 +369,7 @@ impl Run {
         if let Some(content) = &case.main_cf {
             let path = dir.join("main.cf");
             fs::write(&path, content).unwrap();
-            // The C program reads a file again that has just been changed.
+            // Set back, because the C program reads a file again that has just been changed.
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
         }
@@ -465,7 +465,7 @@ impl Run {
             let line = replace(&line, &path, "DIR/nonexistent/OWNER/");
             let line = replace(&line, &format!("gid({})", self.owner_gid), "gid(GID)");
             let line = replace(&line, &format!("uid({})", self.owner_uid), "uid(UID)");
-            // In other cases that number is not the process id.
+            // In other cases the same number may have another meaning.
             match says_pid {
                 true => escape(&replace_number(&line, &pid.to_string(), "PID")),
                 false => escape(&line),

@@ -1,12 +1,12 @@
-//! Reads and writes the tables in t/options. The README there describes them.
+//! Reads and writes the tables in t/options, in the notation that its README describes.
 
 use std::os::unix::ffi::OsStringExt;
 use std::{ffi::OsString, fmt::Write};
 
 use crate::harness::version::Versions;
 
-/// Options of every command before its own. The first is for machines whose name is
-/// not valid.
+/// Options of every command before its own options. The first is for machines whose host
+/// name is not valid.
 const BASE: [&str; 5] = [
     "myhostname=mail.example.com",
     "queue_directory=DIR/queue",
@@ -26,7 +26,6 @@ pub enum Kind {
     Expand,
 }
 
-/// One case.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The number of its first line.
@@ -35,7 +34,7 @@ pub struct Case {
     pub kind: Kind,
     /// The lines before its output.
     pub head: Vec<String>,
-    /// Arguments of the program, with `DIR` and `OWNER` not replaced yet.
+    /// Arguments of the program, in which `DIR` and `OWNER` are not yet replaced.
     pub args: Vec<Vec<u8>>,
     /// Variables that are added to its environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
@@ -80,7 +79,6 @@ impl Case {
 pub enum Item {
     /// A comment, an empty line, a definition.
     Text(String),
-    /// A case.
     Case(Box<Case>),
 }
 
