@@ -1,5 +1,6 @@
-//! Compares the cache with a naive one: random operations on both, and time passes.
-//! `SEED` in the environment repeats a run, `STEPS` makes it longer.
+//! Tests the cache by comparing it with a naive one, which is simple enough to be
+//! obviously right: random operations on both, while time passes, must have the same
+//! results. `SEED` in the environment repeats a run, `STEPS` makes it longer.
 
 mod harness;
 #[path = "model/naive.rs"]
@@ -25,8 +26,8 @@ use scache::global::scache_multi::{ScacheMulti, ScacheSize, Session};
 use seen::Seen;
 use world::{World, DRAIN, FILL, LONGEST_TTL, MOST_OTHERS, WORLDS};
 
-/// Maximum number of sessions on their way, and number of descriptors that are not
-/// those of sessions in the cache.
+/// Maximum number of sessions on their way, and number of descriptors besides those of
+/// sessions in the cache.
 const MOST_HELD: usize = 100;
 const OTHER_FDS: usize = 150 + MOST_OTHERS + MOST_HELD;
 
@@ -34,7 +35,7 @@ struct Both {
     real: ScacheMulti,
     naive: Naive,
     held: Vec<(Session, naive::Session)>,
-    /// The peers of sessions, by age.
+    /// The peers of sessions, by the age of the session.
     others: BTreeMap<u64, UnixStream>,
     start: Instant,
     now: u64,
@@ -104,7 +105,7 @@ impl Both {
         self.others.extend(other.map(|other| (age, other)));
         let (endp, prop) = (endp.as_bytes(), prop.as_bytes());
         self.real.save_endp(life, endp, prop, fd, now);
-        // Sessions over the limit of the endpoint are evicted.
+        // Sessions above the limit of the endpoint are evicted.
         self.settle();
     }
 
@@ -126,7 +127,7 @@ impl Both {
     }
 
     /// Ends a hand-over in one of three ways: the session was not handed over and comes
-    /// back; the client has it and said so; the client is gone and may have it.
+    /// back; the client has confirmed it; the client is gone and may have it.
     fn end_hand_over(&mut self, which: usize, random: &mut Random) {
         let (real, naive) = self.held.swap_remove(which);
         let age = naive.age;
@@ -156,7 +157,7 @@ impl Both {
         }
     }
 
-    /// Asserts that the peer of a session that was handed over got nothing.
+    /// Asserts that the peer of a session that was handed over has received nothing.
     fn is_theirs(&mut self, age: u64, theirs: OwnedFd) {
         if let Some(other) = self.others.get(&age) {
             assert_has_heard_nothing(other);
@@ -184,7 +185,7 @@ impl Both {
         }
     }
 
-    /// Asserts that both have ended the same sessions, as their peers see it.
+    /// Asserts that both caches have ended the same sessions, as the peers see it.
     fn settle(&mut self) {
         let dead = self.real.take_dead_count();
         assert_eq!(dead, self.naive.take_dead_count());
@@ -234,7 +235,8 @@ impl Both {
         self.same(real, naive);
     }
 
-    /// Asserts that both found the same session, or none; it is on its way then.
+    /// Asserts that both caches found the same session, or none. The session is then on
+    /// its way.
     fn same(&mut self, real: Option<Session>, naive: Option<naive::Session>) {
         let shown = real
             .as_ref()
@@ -273,8 +275,8 @@ impl Both {
         }
     }
 
-    /// Ends a run: sessions on their way come back, and all are closed. When all
-    /// bindings have expired, the cache is empty.
+    /// Ends a run: sessions on their way come back, and all sessions are closed. The
+    /// cache must be empty when all bindings have expired.
     fn end(mut self, before: &BTreeSet<i32>) -> Seen {
         for (real, naive) in std::mem::take(&mut self.held) {
             self.real.give_back(real);
@@ -301,7 +303,7 @@ impl Both {
     }
 }
 
-/// Asserts that a session is open and that its peer got nothing.
+/// Asserts that a session is open and that its peer has received nothing.
 fn assert_has_heard_nothing(mut other: &UnixStream) {
     other.set_nonblocking(true).expect("fcntl");
     let came = other.read(&mut [0; 100]);
@@ -338,10 +340,11 @@ fn steps() -> usize {
     std::env::var("STEPS").map_or(10_000, |text| text.parse().expect("a number"))
 }
 
-/// The only test of this program, because it counts the descriptors of the process.
+/// Must be the only test of this program, because it counts the descriptors of the
+/// process.
 #[test]
 fn random_operations_do_the_same_to_the_cache_and_to_a_naive_one() {
-    // Enough for those that are saved at once.
+    // Enough for the sessions that are saved at once.
     if !need::open_files(OTHER_FDS as u64 + 400) {
         return;
     }

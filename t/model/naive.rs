@@ -1,6 +1,7 @@
-//! A naive cache to compare with: a list for each name, which is searched from its
-//! start to its end, and all lists are searched for the next deadline. Times are in
-//! milliseconds. A session that was found is not in the cache until it is given back.
+//! A cache that is simple enough to be obviously right, for the comparison in t/model.rs:
+//! a list for each name, which is searched from its start to its end, and all lists are
+//! searched for the next deadline. Times are in milliseconds. A session that was found is
+//! not in the cache until it is given back.
 
 use std::collections::BTreeMap;
 
@@ -78,8 +79,8 @@ impl Naive {
         self.take(endp, now, &mut { CLOSE_MOST })
     }
 
-    /// Takes the first session that is neither expired nor dead. Ends those before it,
-    /// up to `most`.
+    /// Takes the first session that is neither expired nor dead. Ends the sessions before
+    /// it, up to `most`.
     fn take(&mut self, endp: &str, now: u64, most: &mut usize) -> Option<Session> {
         while *most > 0 {
             let session = self.sessions.get(endp)?.first()?.clone();
@@ -124,7 +125,7 @@ impl Naive {
         session.map(|s| s.dead = true).is_some()
     }
 
-    /// Adds a binding, or gives it another time.
+    /// Adds a binding, or changes its deadline if it exists.
     pub fn save_dest(&mut self, deadline: u64, dest: &str, prop: &str, endp: &str) {
         let renewed = self.tick();
         let of_dest = self.bindings.entry(dest.into()).or_default();
@@ -143,7 +144,7 @@ impl Naive {
         });
     }
 
-    /// Takes a session out, with the property of the binding that led to it.
+    /// Takes a session out. Also returns the property of its binding.
     pub fn find_dest(&mut self, dest: &str, now: u64) -> Option<(Session, String)> {
         let mut most = CLOSE_MOST;
         let bindings = self.bindings.get(dest)?.clone();
@@ -198,7 +199,6 @@ impl Naive {
             .is_some()
     }
 
-    /// Ends all sessions.
     pub fn close_all(&mut self) {
         while self.expire_endp() {}
     }
@@ -225,12 +225,10 @@ impl Naive {
         (self.bindings.len(), self.sessions.len(), sessions)
     }
 
-    /// Number of bindings.
     pub fn bindings(&self) -> usize {
         self.bindings.values().map(Vec::len).sum()
     }
 
-    /// The descriptors of the sessions.
     pub fn fds(&self) -> impl Iterator<Item = i32> + '_ {
         self.sessions.values().flatten().map(|s| s.fd)
     }

@@ -1,4 +1,5 @@
-//! Counts the events of a run: a run in which some of them are missing is a failure.
+//! Counts the events of a run. A run without some of them is a failure, because it would
+//! not have tested them.
 
 /// Numbers of events, and maximum numbers of things.
 #[derive(Debug, Default)]

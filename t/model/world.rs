@@ -1,4 +1,4 @@
-//! Parameters of runs.
+//! Parameters of random runs: each makes other events frequent.
 
 /// Numbers of names of each kind, and maximum times in milliseconds.
 #[derive(Clone, Copy)]
@@ -63,8 +63,7 @@ pub const WORLDS: [World; 6] = [
     World { endps: 2, ..DIES },
 ];
 
-/// Many sessions of one endpoint that die at the same time: more than one lookup may
-/// close.
+/// Many sessions of one endpoint die at the same time: more than one lookup may close.
 const DIES: World = World {
     endps: 1,
     dests: 2,
