@@ -1,5 +1,5 @@
-//! System calls of a row of requests, counted by strace(1), with a client that
-//! pauses before each request.
+//! Counts, by strace(1), the system calls of a row of requests, with a client that pauses
+//! before each request, as clients in mail delivery do.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -14,8 +14,8 @@ use super::load::Kind;
 /// Number of calls, by name.
 pub type Calls = BTreeMap<String, f64>;
 
-/// Rows of requests that are not counted, because they come with what the
-/// daemon does once; and those that are.
+/// Number of rows of requests that are not counted, because the daemon also does work
+/// then that it does only once; and number of rows that are counted.
 const FIRST_ROWS: usize = 10;
 const ROWS: usize = 100;
 
@@ -36,8 +36,8 @@ pub fn can_be_counted() -> bool {
     strace.arg("-V").stdout(Stdio::null()).status().is_ok()
 }
 
-/// The system calls of one row of requests, without those at the start and the end of
-/// the daemon: they are the difference of a long and a short run.
+/// The system calls of one row of requests: the difference of a long and a short run, so
+/// that the start and the end of the daemon do not count.
 pub fn of_row(contestant: &Contestant, kinds: &[Kind]) -> io::Result<Calls> {
     let mut calls = count(contestant, kinds, FIRST_ROWS + ROWS)?;
     for (name, number) in count(contestant, kinds, FIRST_ROWS)? {

@@ -1,4 +1,5 @@
-//! A daemon that is compared with others, and its clients.
+//! A daemon that is compared with others: starts it, connects clients, and measures the
+//! cost of their requests.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,7 +19,6 @@ use super::load::{names, run, run_paused, Client, Kind, Script, ENDP_PROP};
 pub struct Contestant {
     /// Its name in the tables.
     pub name: String,
-    /// The program.
     pub binary: PathBuf,
     /// True for the floor, which has other arguments.
     pub is_floor: bool,
@@ -35,8 +35,8 @@ pub struct Running {
     filled: usize,
 }
 
-/// The time to live, in seconds, of sessions that are to expire, and the time after
-/// which all have expired.
+/// The time to live, in seconds, of sessions that expire during a measurement, and the
+/// time after which all have expired.
 const TTL: u32 = 2;
 const EXPIRY_TIME: Duration = Duration::from_millis(3200);
 
@@ -135,8 +135,8 @@ impl Running {
         self.measure_scripts(|number| (start.elapsed() < time).then(|| scripts[number].clone()))
     }
 
-    /// Measures scripts: every client does those that `next` returns for its number,
-    /// until that is None.
+    /// Measures scripts: every client does the scripts that `next` returns for its number,
+    /// until `next` returns None.
     pub fn measure_scripts(
         &mut self,
         next: impl FnMut(usize) -> Option<Rc<Script>>,
@@ -144,14 +144,14 @@ impl Running {
         self.sample(|running| run(&mut running.clients, &running.session, next))
     }
 
-    /// Measures `rows` rows of requests of every client, which pauses before each
+    /// Measures `rows` rows of requests of every client. The clients pause before each
     /// request.
     pub fn measure_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<Sample> {
         let count = rows * self.clients.len();
         self.sample(|running| running.run_paused(kinds, rows).map(|()| count))
     }
 
-    /// Makes `rows` rows of requests as `measure_paused` does, without measuring.
+    /// Makes `rows` rows of requests like `measure_paused`, without measuring.
     pub fn run_paused(&mut self, kinds: &[Kind], rows: usize) -> io::Result<()> {
         run_paused(&mut self.clients, &self.session, rows, |number| {
             let (dest, endp) = names(number);
@@ -198,9 +198,9 @@ impl Running {
         self.connect(clients)
     }
 
-    /// Measures the longest time between a request and its reply while this number of
-    /// sessions expires, and the longest CPU time of the daemon for one, both in
-    /// milliseconds.
+    /// Measures requests while this number of sessions expires: the longest time between a
+    /// request and its reply, and the longest CPU time of the daemon for a request, both
+    /// in milliseconds.
     pub fn expire(&mut self, sessions: usize) -> io::Result<Sample> {
         let script = |number| Script::new(&[Kind::Save], "", &names(number).1).short_lived(TTL);
         let scripts = (0..sessions).map(script);
@@ -238,7 +238,7 @@ impl Running {
         self.daemon.wait().map(drop)
     }
 
-    /// Waits until the daemon sleeps: only then its CPU time is up to date.
+    /// Waits until the daemon sleeps, because its CPU time is up to date only then.
     fn settle(&self) {
         std::thread::sleep(Duration::from_millis(1));
     }

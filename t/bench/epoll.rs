@@ -14,7 +14,6 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    /// An empty set.
     pub fn new() -> io::Result<Epoll> {
         // SAFETY: takes a plain number; the result is checked below.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };

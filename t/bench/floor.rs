@@ -1,7 +1,7 @@
-//! `floor`: the least that the protocol can cost on this machine.
+//! `floor`: the minimum cost of the protocol on this machine, to compare daemons with.
 //!
 //! It is started like the daemon, and answers the requests of [`load`](super::load)
-//! from a list of sessions: it compares no names, knows no times, checks nothing, and
+//! from a list of sessions. It compares no names, has no timers, checks nothing, and
 //! makes no system call that the protocol does not need.
 
 use std::fs::File;

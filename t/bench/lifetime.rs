@@ -1,6 +1,7 @@
-//! Measures how long sessions are kept: the share of sessions that are found some time
-//! after they were saved, with the same time to live, at all phases of the wall-clock
-//! second. Printed as bars.
+//! Measures how long sessions stay in the cache. The C program counts whole seconds, so
+//! that a session may expire up to a second early or late. Saves sessions with the same
+//! time to live at all phases of the wall-clock second, and prints as bars the share of
+//! sessions that are found again some time later.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

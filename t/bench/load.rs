@@ -15,7 +15,7 @@ use super::harness::sys;
 
 /// The first list that the daemon sends.
 pub const ANNOUNCEMENT: &str = "protocol=connection_cache_protocol .";
-/// The properties of every endpoint, about as long as smtp(8) makes them.
+/// The properties of every endpoint, about as long as those of smtp(8).
 pub const ENDP_PROP: &str = "mx1.example.com;[192.0.2.1];;mx1.example.com;25;16777216;0;6291456";
 /// The properties of every destination.
 pub const DEST_PROP: &str = "example.com;smtp;mx1.example.com;0";

@@ -1,6 +1,6 @@
-//! Benchmarks: how long the daemon keeps sessions (`lifetime`), and what requests cost,
-//! compared with the C program and with the least that the protocol can cost on this
-//! machine (`floor`).
+//! Benchmarks: the time for which the daemon keeps sessions (`lifetime`), and the cost of
+//! requests, compared with the C program and with the minimum cost of the protocol on
+//! this machine (`floor`).
 //!
 //! Starts the daemons as master(8) would, gives all of them the same load in
 //! alternating rounds, and prints tables. `quick` makes it short. Two programs may be
@@ -10,8 +10,8 @@
 //!
 //! `syscalls [A [B]]` prints the system calls by name.
 //!
-//! For the script `syscalls`: `drive PROGRAM COUNT KIND...` sends requests of
-//! these kinds in a row, COUNT times without a pause, and lets the daemon end.
+//! `drive PROGRAM COUNT KIND...` is for the script `syscalls`: sends requests of these
+//! kinds in a row, COUNT times without a pause, and lets the daemon end.
 
 mod calls;
 mod contestant;

@@ -21,7 +21,7 @@ const LOADS: [(&str, &[Kind]); 3] = [
     ),
 ];
 
-/// Descriptors that a daemon needs besides sessions.
+/// Number of descriptors that a daemon needs besides those of sessions.
 const SPARE_FILES: usize = 200;
 
 /// Maximum number of sessions with which memory is measured.
@@ -61,9 +61,10 @@ impl Bench {
     /// Does all measurements, and prints each.
     pub fn run(&self) -> io::Result<()> {
         println!(
-            "CPU is what the daemon uses, in microseconds per request or row of requests. Numbers\n\
-             are medians of {} rounds in which the daemons take turns; a : b is the ratio, with\n\
-             its least and greatest. Daemons and clients share one CPU, unless SPREAD=1 is set.",
+            "CPU is the CPU time of the daemon, in microseconds per request or row of requests.\n\
+             Numbers are medians of {} rounds in which the daemons take turns; a : b is the ratio,\n\
+             with its minimum and maximum. Daemons and clients share one CPU, unless SPREAD=1 is\n\
+             set.",
             self.rounds
         );
         if std::env::var_os("SPREAD").is_none() {
@@ -115,8 +116,8 @@ impl Bench {
         Ok(columns)
     }
 
-    /// Clients that pause, as those in mail delivery do: the daemon sleeps before each
-    /// request.
+    /// Measures clients that pause, as clients in mail delivery do: the daemon sleeps
+    /// before each request.
     fn paused(&self) -> io::Result<()> {
         let mut running = self.start()?;
         running.push(self.floor.start()?);
@@ -147,7 +148,7 @@ impl Bench {
             }
         }
         if !counted {
-            println!("(There is no strace to count system calls.)");
+            println!("(System calls are not counted: there is no strace.)");
         }
         Ok(())
     }
@@ -192,7 +193,7 @@ impl Bench {
         Ok(())
     }
 
-    /// By number of sessions; the third daemon is the first one with an empty cache.
+    /// Measures by number of sessions. The third daemon is the first one with an empty cache.
     fn sessions(&self) -> io::Result<()> {
         let mut running = self.start()?;
         running.push(self.contestants[0].start()?);
@@ -202,7 +203,7 @@ impl Bench {
         let empty = memory(&running)?;
         let mut full = (0, Vec::new());
         heading(
-            "CPU, one client, by number of cached sessions (`empty` is the first daemon without)",
+            "CPU, one client, by number of cached sessions (`empty`: the first daemon without any)",
             &self.names(Some("empty")),
         );
         let most = self.open_files.saturating_sub(SPARE_FILES);
@@ -212,7 +213,7 @@ impl Bench {
         sizes.truncate(if self.quick { 3 } else { 4 });
         sizes.dedup();
         for &size in &sizes {
-            let note = " (all that the limit of open files allows)";
+            let note = " (maximum that the limit of open files allows)";
             println!("{size} cached{}", if size == most { note } else { "" });
             for one in &mut running[..self.contestants.len()] {
                 one.fill(size)?;
@@ -229,7 +230,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Memory: with an empty cache, and of each session. `empty` and `full` are in KiB.
+    /// Prints the memory with an empty cache, and that of each session. `empty` and `full`
+    /// are in KiB.
     fn memory(&self, empty: &[u64], sessions: usize, full: &[u64]) {
         let empty = &empty[..self.contestants.len()];
         let each = |(&full, &empty): (&u64, &u64)| {
@@ -240,9 +242,11 @@ impl Bench {
         let columns: Vec<Vec<f64>> = empty.iter().map(|&kib| vec![kib as f64]).collect();
         line("  nothing cached, KiB", &columns, |kib| *kib);
         let columns: Vec<Vec<f64>> = full.iter().zip(empty).map(each).collect();
-        line("  each session beside its text, bytes", &columns, |bytes| {
-            *bytes
-        });
+        line(
+            "  each session without its text, bytes",
+            &columns,
+            |bytes| *bytes,
+        );
     }
 
     /// Lookups by destination, with sessions only under its last endpoint.

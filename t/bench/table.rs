@@ -1,5 +1,5 @@
-//! Prints tables: a line for each load, with ratios as the median of the rounds, and the
-//! least and the greatest.
+//! Prints tables: a line for each load, with the ratios between daemons: the median, the
+//! minimum and the maximum of all rounds.
 
 use super::contestant::Sample;
 
