@@ -1,11 +1,13 @@
-//! Makes the same random exchanges with the C program and with this one: every reply,
-//! every descriptor and every log line must be the same.
+//! Looks for differences that no transcript shows: makes the same random exchanges with
+//! the C program and with this one. Every reply, every descriptor and every log line must
+//! be the same.
 //!
 //! The clocks of both daemons are stopped and set by the test, so that a session
 //! expires in the same second in both. Every other pair of daemons runs with -v.
 //!
 //! `SCACHE` names the C program, `SEED` repeats a run, the first argument is the number
-//! of exchanges (2000). For differences on purpose see `lost()` and `dead()`.
+//! of exchanges (2000). `lost()` and `dead()` make the exchanges in which the programs
+//! differ on purpose.
 
 mod harness;
 #[path = "replay/log.rs"]
@@ -33,13 +35,13 @@ use shim::Shim;
 /// Number of exchanges with one pair of daemons.
 const BATCH: usize = 500;
 
-/// Time in which a missing reply may still come.
+/// Maximum time for which a missing reply is waited for.
 const LATE: Duration = Duration::from_secs(2);
 
-/// Bytes that came, and the identities of descriptors.
+/// Bytes that were received, and the identities of descriptors.
 type Came = (Vec<u8>, Vec<(u64, u64)>);
 
-/// A daemon and the connections to it.
+/// A daemon and its clients.
 struct Side {
     daemon: Daemon,
     clients: Vec<Client>,
@@ -64,7 +66,7 @@ impl Side {
 
     /// Waits until the daemon has read everything and sleeps.
     fn quiet(&mut self) {
-        // (The C program sends so many messages that it would block.)
+        // (The C program sends so many status messages that it would block.)
         while self
             .daemon
             .status(Duration::ZERO)
@@ -90,8 +92,8 @@ impl Side {
         }
     }
 
-    /// Number of times that it has gone to sleep. None if it does not wait for clients:
-    /// the C program may wait until its log is read.
+    /// Number of times that the daemon has gone to sleep. None if it does not sleep, or
+    /// sleeps until its log is read, as the C program may.
     fn sleeping(&self) -> Option<u64> {
         let status = fs::read_to_string(self.daemon.proc("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
@@ -131,7 +133,7 @@ struct Pair {
     history: Vec<String>,
     /// Number of sessions that one daemon has closed and the other has not.
     lost: usize,
-    /// Number of writes after which the daemons were compared.
+    /// Number of writes to each daemon, after each of which the daemons were compared.
     writes: usize,
 }
 
@@ -176,7 +178,7 @@ impl Pair {
             println!("{}", self.history.last().map_or("", String::as_str));
         }
         let (mut c, mut port) = (self.c.receive(who), self.port.receive(who));
-        // On a busy machine a daemon may sleep before it is done.
+        // On a busy machine a daemon may sleep before it has replied.
         let late = Instant::now() + LATE;
         while c != port && Instant::now() < late {
             for (came, side) in [(&mut c, &mut self.c), (&mut port, &mut self.port)] {
@@ -230,8 +232,9 @@ fn sort_ends(lines: &mut [String]) {
     }
 }
 
-/// Masks a log line: the time, and a reason where there is none. None for a line that
-/// only this program logs, and for the numbers of sessions if some were lost.
+/// Masks the time in a log line, and a reason that is only an old errno. None for a line
+/// that only this program logs, and for the line with the maximum numbers if sessions
+/// were lost.
 fn masked(line: &str, lost: bool) -> Option<String> {
     let only_here = [
         "time to live: ",
@@ -299,7 +302,7 @@ fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
             save(pair, who, random, ttl, &endp, &prop, way);
             pair.reconnect(who);
         }
-        // With -v the two log different lines about such a session.
+        // With -v the programs log different lines about such a session.
         11 if !pair.verbose && random.one_in(2) => dead(pair, who),
         11 if !pair.verbose => lost(pair, who, random),
         12 => {
@@ -317,7 +320,8 @@ fn exchange(pair: &mut Pair, random: &mut Random, clock: &Shim) {
     }
 }
 
-/// Makes a save_endp request; `way` is how the descriptor is sent, 0 as it should be.
+/// Makes a save_endp request. `way` selects how the descriptor is sent: 0 is the right
+/// way, others are mistakes.
 fn save(
     pair: &mut Pair,
     who: usize,
@@ -340,7 +344,7 @@ fn save(
     };
 }
 
-/// Makes a find_endp or find_dest request; `end` is its last list.
+/// Makes a find_endp or find_dest request; `end` is the last list that is sent.
 fn find(pair: &mut Pair, who: usize, request: &str, end: &str) {
     if pair
         .send(who, request.as_bytes(), &[])
@@ -351,8 +355,8 @@ fn find(pair: &mut Pair, who: usize, request: &str, end: &str) {
     }
 }
 
-/// Makes a hand-over fail: the C program closes the session, this one keeps it. It is
-/// not looked up again.
+/// Makes a hand-over fail: the C program closes the session, this one keeps it. No later
+/// request looks for it.
 fn lost(pair: &mut Pair, who: usize, random: &mut Random) {
     pair.lost += 1;
     let endp = format!("lost{}", pair.lost);
@@ -421,7 +425,7 @@ fn broken(pair: &mut Pair, who: usize, random: &mut Random) {
             return;
         }
     }
-    // With a digit less the session could expire within the test.
+    // If a digit is lost, the session could expire within the test.
     if bytes
         .windows(5)
         .any(|w| w.starts_with(b"ttl\0") && w[4] != b'5')

@@ -1,5 +1,6 @@
-//! Sets a parameter to random values with `$name` expressions: the C program and this
-//! one must log the same about each.
+//! Looks for differences that no table in t/options shows: sets a parameter to random
+//! values with `$name` expressions. The C program and this one must log the same about
+//! each value.
 //!
 //! `SCACHE` names the C program, `SEED` repeats a run, the first argument is the number
 //! of values (10000); value N of a seed is the first one of the seed plus N. A value is
@@ -26,15 +27,15 @@ use harness::master::Setup;
 use harness::random::Random;
 use harness::sys;
 
-/// Number of values at a time. Without the library that replaces sleep(3), a program
-/// sleeps for a second after a fatal error, and more of them can run.
+/// Number of values at a time. It is larger without the library that replaces sleep(3),
+/// because programs then sleep for a second after a fatal error.
 const THREADS: usize = 8;
 const SLEEPING_THREADS: usize = 64;
 
-/// Limit of CPU time: a program that has not ended by then never will.
+/// Limit of CPU time: a program that needs more does not end.
 const CPU_SECONDS: u64 = 20;
 
-/// Number of differences after which this ends.
+/// Number of differences after which the test ends.
 const ENOUGH: usize = 10;
 
 /// Runs both programs.
@@ -144,8 +145,12 @@ fn main() -> ExitCode {
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let tally = tally.into_inner().expect("no panic");
     println!(
-        "{} values: the same, {} of them with warnings; {} that the C program dies of; {} different; {:?}",
-        tally.same, tally.warned, tally.not_compared, tally.differences, start.elapsed()
+        "{} values: the same, {} of them with warnings; {} crash the C program; {} different; {:?}",
+        tally.same,
+        tally.warned,
+        tally.not_compared,
+        tally.differences,
+        start.elapsed()
     );
     match tally.differences {
         0 => ExitCode::SUCCESS,

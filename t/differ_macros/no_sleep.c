@@ -1,5 +1,6 @@
 /*
- * Makes a program that sleeps before its exit not sleep.
+ * Makes t/differ_macros fast, loaded by LD_PRELOAD: the functions that sleep return at
+ * once. After a fatal error a program sleeps for a second before it exits.
  */
 #include <time.h>
 

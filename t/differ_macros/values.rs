@@ -1,4 +1,5 @@
-//! Makes random values of `$name` expressions, some of them with syntax errors.
+//! Makes the random values for t/differ_macros.rs: `$name` expressions, some of them with
+//! syntax errors.
 
 use crate::harness::random::Random;
 
@@ -139,8 +140,8 @@ fn relational(random: &mut Random, depth: usize) -> Vec<u8> {
     [b"{", &left[..], b"}", &between, b"{", &right, b"}"].concat()
 }
 
-/// A function call since Postfix 3.11, of a function that there is not: the two
-/// that there are do not convert here.
+/// A function call, since Postfix 3.11, of a function that does not exist: the two
+/// functions that exist return their text unchanged here.
 fn call(random: &mut Random, depth: usize) -> Vec<u8> {
     let name = *random.pick(&["domain_to_", "a"]);
     [name.as_bytes(), &part(random, depth)].concat()
