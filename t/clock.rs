@@ -1,5 +1,5 @@
-//! Tests time: a wall clock that jumps, a process that is stopped for a while, and the
-//! watchdog.
+//! Tests that deadlines hold when the wall clock jumps or the process is stopped for a
+//! while, and that the watchdog ends a process that hangs.
 
 mod harness;
 #[path = "faults/help.rs"]
@@ -30,7 +30,7 @@ use shim::Shim;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Number of clients: more than one wait for events returns.
+/// Number of clients: more than the number of events that one call returns.
 const MANY: u64 = 250;
 
 /// Stops the daemon for a while.
@@ -54,8 +54,8 @@ fn after_a_stop_longer_than_its_time_a_session_is_gone_and_clients_are_served() 
     closed_with_farewell(&its_end);
 }
 
-/// Each client sends the rest of its request while the daemon is stopped for longer
-/// than ipc_timeout.
+/// Each client sends the rest of its request while the daemon is stopped for a time
+/// longer than ipc_timeout.
 #[test]
 fn after_a_stop_longer_than_ipc_timeout_no_client_that_sent_its_request_is_late() {
     // (Tests in other threads have files open, too.)
@@ -107,8 +107,8 @@ fn the_watchdog_leaves_an_idle_loop_alone_and_one_that_was_stopped() {
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// Makes the event loop hang: it logs to a pipe that nobody reads. (The C program
-/// never ends, because its watchdog logs to that pipe, too.)
+/// Makes the event loop hang, because it logs to a pipe that nobody reads. (The C program
+/// would never end, because its watchdog logs to that pipe, too.)
 fn hang(setup: Setup, directory: Directory) {
     let setup = setup
         .option("-odaemon_timeout=3s")
@@ -119,7 +119,7 @@ fn hang(setup: Setup, directory: Directory) {
     let start = Instant::now();
     let request = list("request=find_endp label=nothing .");
     loop {
-        // When it hangs, it does not read.
+        // The daemon hangs when it does not read any more.
         match sys::send_some(client.as_fd(), &request) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => break,
             _ => {}
@@ -189,8 +189,8 @@ fn the_watchdog_ends_a_loop_that_hangs_and_tells_syslogd() {
     assert_eq!(without_pid(&message), expected);
 }
 
-/// Under an interposed clock time(2), gettimeofday(2) and CLOCK_REALTIME are off by
-/// the number of seconds in a file.
+/// The library makes time(2), gettimeofday(2) and CLOCK_REALTIME wrong by the number of
+/// seconds in a file.
 #[test]
 fn a_wall_clock_that_jumps_changes_no_time_to_live() {
     let Some(shim) = Shim::build() else {
@@ -217,7 +217,7 @@ fn a_wall_clock_that_jumps_changes_no_time_to_live() {
     save(&mut client, 2, "e", "p", &short);
     drop(short);
     shim.off_by(-1000);
-    // The wait below is much shorter than that jump.
+    // The wait for the end of the session is much shorter than this jump.
     let life = closed_with_farewell(&short_end) - start;
     assert!(life >= SECOND * 2, "{life:?}");
     drop(client);
@@ -226,8 +226,8 @@ fn a_wall_clock_that_jumps_changes_no_time_to_live() {
     assert_eq!(ended.status_text(), "exit 0");
 }
 
-/// Otherwise the test above would show nothing. The test program itself is run again
-/// to get the time: date(1) may be built for another processor.
+/// Shows that the library works, without which the test above would show nothing. The
+/// test program runs itself to get the time: date(1) may be built for another processor.
 #[test]
 fn the_interposed_clock_jumps() {
     if std::env::var_os("CLOCK_OFFSET").is_some() {

@@ -1,4 +1,5 @@
-//! `make demo`: moves a live TCP connection from one process to another.
+//! `make demo`: shows what the daemon is for, by moving a live TCP connection from one
+//! process to another.
 //!
 //! The first process starts the daemon, with the configuration in conf/, and a TCP
 //! server. The second connects to the server, saves the connection in the daemon and
@@ -39,7 +40,7 @@ fn show() -> Outcome {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
     let daemon = Setup::new()
         .configuration(&conf)?
-        // Longer than the demo takes, also when its output is stopped.
+        // Longer than the demo takes, also when somebody stops its output.
         .option("-oconnection_cache_ttl_limit=100s")
         .start()?;
     let socket = Entry::parse(SCACHE_LINE).socket_path(daemon.directory(), 0);
@@ -55,7 +56,7 @@ fn show() -> Outcome {
     run(&["fetch", socket])?;
     server.join().map_err(|_| "the TCP server failed")??;
     let ended = daemon.end()?;
-    say("the daemon's last words:");
+    say("the daemon has ended, and has logged:");
     for line in &ended.log {
         println!("    {line}");
     }

@@ -1,6 +1,7 @@
-//! Mixed load of 200 clients, some of which disconnect at any moment, for 1 minute or
-//! the number of minutes in the first argument: memory does not grow, and no
-//! descriptor is lost. `SEED` repeats the choices, not their order in time.
+//! Tests that memory does not grow and no descriptor is lost in a long run: a mixed load
+//! of 200 clients, some of which disconnect at any moment, for 1 minute or the number of
+//! minutes in the first argument. `SEED` repeats the requests of each client, but not
+//! their order in time.
 
 mod harness;
 #[path = "faults/help.rs"]
@@ -32,7 +33,7 @@ fn main() {
             let (daemon, done) = (&daemon, &done);
             scope.spawn(move || load(daemon, seed + thread as u64, end, done));
         }
-        // A tenth of the time to warm up; no growth after that.
+        // Memory may grow in the first tenth of the time.
         let total = end - Instant::now();
         std::thread::sleep(total / 10);
         let warm = daemon.memory().expect("/proc");
@@ -73,7 +74,7 @@ fn load(daemon: &Daemon, seed: u64, end: Instant, done: &AtomicU64) {
             }
             8 => drop(ask(client, "request=nonsense .")),
             _ => {
-                // (Requests that find a session are broken off below.)
+                // Exchanges that do not find a session, each broken off at some place.
                 let exchange = *random.pick(&[EXCHANGES[0], EXCHANGES[3], EXCHANGES[4]]);
                 let place = *random.pick(&breaks(exchange));
                 begin(client, exchange, place, session().0);

@@ -1,5 +1,5 @@
-//! An interposed clock for programs that tests start: a library that is built for the
-//! test.
+//! Gives programs that tests start another clock, by a library that is built for the test
+//! from wall_clock.c.
 
 use std::fs::File;
 use std::io;

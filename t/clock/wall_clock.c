@@ -1,7 +1,7 @@
 /*
- * Makes the wall clock be off by the number of seconds in the file $CLOCK_OFFSET. The
- * monotonic clock does not change; but with $CLOCK_STOPPED all clocks are stopped, at
- * that number of seconds after STOPPED_AT.
+ * For tests of time, loaded by LD_PRELOAD: makes the wall clock wrong by the number of
+ * seconds in the file $CLOCK_OFFSET. The monotonic clock does not change; but with
+ * $CLOCK_STOPPED all clocks are stopped, at that number of seconds after STOPPED_AT.
  */
 #define _GNU_SOURCE
 /* Where time_t has 32 bits, std calls the functions with 64. */

@@ -1,5 +1,5 @@
-//! Reads any text as main.cf and looks up every parameter, which succeeds or fails with
-//! a message.
+//! Reads any text as main.cf and looks up every parameter: no text may cause a crash or
+//! an endless loop. A lookup succeeds, or fails with a message.
 #![no_main]
 
 use std::path::Path;
@@ -10,8 +10,8 @@ use scache::global::mail_params::{mail_params_init, scache_params_init};
 use scache::global::mail_version::MailVersion;
 
 fuzz_target!(|text: &[u8]| {
-    // A parameter that names another twice doubles its length: in a chain of those it
-    // has no limit, nor in the C program.
+    // A parameter that names another twice has twice its length. In a chain of such
+    // parameters the length has no limit, in the C program neither.
     if text.iter().filter(|&&byte| byte == b'$').count() > 8 {
         return;
     }
@@ -19,7 +19,7 @@ fuzz_target!(|text: &[u8]| {
     std::fs::create_dir_all(&directory).expect("mkdir");
     let path = directory.join("main.cf");
     std::fs::write(&path, text).expect("write");
-    // A file that has just been changed would be read again, after a pause.
+    // Set back, because a file that has just been changed is read again, after a pause.
     let file = std::fs::File::options().write(true).open(path);
     let file = file.expect("open");
     file.set_modified(std::time::UNIX_EPOCH).expect("set time");

@@ -97,7 +97,7 @@ impl World<'_> {
                 2 => {
                     self.service.evict();
                 }
-                // All sessions in the cache are dead then.
+                // Then all sessions in the cache are dead.
                 3 => {
                     let _ = self.server.write(b"421");
                 }
