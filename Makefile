@@ -20,6 +20,7 @@
 #   make bench-mail             20  RP  how much mail goes over each connection
 #   make check-make              0      what make says to mistakes
 #   make check-install           0      install and uninstall in each order
+#   make map                     0      each C function and its counterpart in src
 #   make check-dist              1      the tarball builds without a network
 #   make check-environments     12  R   the suite with other limits, accounts, ...
 #   make check-postfix           3  RP  mail in a Postfix of its own
@@ -246,6 +247,9 @@ endif
 check-install: all
 	t/check-install "$(DAEMON)"
 
+map: needs-cargo
+	@MAP=1 $(CARGO) test --quiet $(LOCKED) --test map complete -- --nocapture 2>&1 >/dev/null
+
 clean:
 	$(CARGO) clean
 
@@ -255,4 +259,4 @@ check-make:
 help:
 	@sed -n '/^#/!q; s/^#$$//; s/^# //; p' "$(firstword $(MAKEFILE_LIST))"
 
-.PHONY: all help needs-cargo check-make check-install check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest
+.PHONY: all help needs-cargo check-make check-install map check-asan check-memcheck bench bench-syscalls check check-environments check-targets check-architectures check-dist differ dist fuzz mutants soak check-postfix check-generations check-oracles check-debian-build check-deb check-rpm record demo install uninstall clean bench-mail check-logtools oldest

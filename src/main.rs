@@ -23,7 +23,7 @@ fn main() {
     multi_server_main(init)
 }
 
-/// Makes the service. The original's `post_jail_init()`, here before chroot(2).
+/// Makes the service. The original's `post_jail_init()`: here before chroot(2).
 fn init(conf: &mut MailConf) -> Result<Scache, String> {
     let scache_params = scache_params_init(conf)?;
     Ok(Scache::new(

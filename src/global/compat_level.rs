@@ -51,7 +51,7 @@ pub fn malformed(text: &[u8]) -> String {
 }
 
 /// Compares two levels. None, with a warning, if one is malformed.
-/// The original's `compat_relop_eval()`, without the operator.
+/// The original's `compat_relop_eval()`: the caller applies the operator.
 fn compat_relop_eval(left: &[u8], right: &[u8]) -> Option<Ordering> {
     Some(level_or_warning(left)?.cmp(&level_or_warning(right)?))
 }

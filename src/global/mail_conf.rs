@@ -74,7 +74,7 @@ impl MailConf {
     }
 
     /// Reads main.cf. A later value overrides an earlier one, with a warning.
-    /// The original's `mail_conf_suck()`, without the check of the directory.
+    /// The original's `mail_conf_suck()`: without the check of the directory.
     pub fn load(&mut self) -> Result<(), String> {
         let path = self.path();
         let content = read_until_stable(&self.path, &path)?;

@@ -215,8 +215,8 @@ fn bad_facility(conf: &MailConf, facility: &[u8]) -> String {
 }
 
 /// Looks up `myhostname` and `mydomain`; the default of each depends on the other.
-/// Returns `myhostname`. The original's `check_mydomainname()`, and the calls of
-/// both functions.
+/// Returns `myhostname`.
+/// The original's `check_mydomainname()`: also looks up both parameters.
 fn host_names(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     set_preceding_defaults(conf, "myhostname")?;
     let default = match conf.lookup(b"myhostname") {

@@ -151,7 +151,7 @@ fn msg_vstream_init(task: &str) -> MsgOutput {
 /// An output that sends datagrams to postlogd(8), and waits while its buffer is full.
 /// Its socket belongs to master(8), and so outlives it. As in the original, each
 /// message is another attempt to connect until one succeeds; there is no reconnect.
-/// The original's `msg_logger_init()`, and in the closure its `msg_logger_print()`.
+/// The original's `msg_logger_init()` and `msg_logger_print()`: the closure prints.
 fn msg_logger_init(task: &str, service: &Path, hostname: &str) -> MsgOutput {
     let head = format!("{} {task}[{}]: ", first_label(hostname), std::process::id());
     let service = service.to_path_buf();

@@ -259,8 +259,8 @@ impl ScacheMulti {
         true
     }
 
-    /// Closes all sessions, without logging. The original's `scache_multi_free()`;
-    /// bindings have nothing to close.
+    /// Closes all sessions, without logging.
+    /// The original's `scache_multi_free()`: does not free the memory.
     pub fn close_all(&mut self) {
         while let Some(session) = self.endp_cache.remove_first() {
             session.close(&self.endp_cache.farewell);

@@ -186,7 +186,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     }
 
     /// Serves clients until there is a reason to end. Fails if the system's
-    /// interface to events does. The original's `event_loop()`, which is one round.
+    /// interface to events does. The original's `event_loop()`: all rounds, not one.
     pub fn event_loop(mut self, watchdog: &Watchdog) -> io::Result<()> {
         let (mut now, mut ready) = (Instant::now(), Vec::new());
         self.start_idle_timer(now);
@@ -275,8 +275,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     }
 
     /// Ends a server whose master(8) has gone, or that was terminated.
-    /// The original's `multi_server_abort()`, which breaks off requests; here those
-    /// whose first byte has arrived are finished.
+    /// The original's `multi_server_abort()`: finishes the requests that have begun.
     fn multi_server_abort(
         &mut self,
         end: End,
@@ -295,8 +294,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(())
     }
 
-    /// Ends the service. The original's `multi_server_exit()`, which also exits; here
-    /// the process does when the loop has returned.
+    /// Ends the service.
+    /// The original's `multi_server_exit()`: the process exits when the loop has returned.
     fn multi_server_exit(&self) {
         self.service.exit();
     }

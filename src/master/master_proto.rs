@@ -158,7 +158,7 @@ impl MasterPipe {
     /// three native words. Only the first pair is sent, which shows that the process
     /// was of use; with a process limit of 1 nothing else depends on the status. The
     /// rest is only logged. If it fails, [`MasterPipe::is_gone`] is true.
-    /// The original's `master_notify()`, which sends all.
+    /// The original's `master_notify()`: sends only the first pair.
     pub fn master_notify(&self, status: MasterStatus) {
         if msg_verbose() > 0 {
             msg_info!("master_notify: status {}", status as u32);

@@ -130,8 +130,7 @@ fn config_directory() -> PathBuf {
     env::var_os("MAIL_CONFIG").map_or_else(|| build::CONFIG_DIRECTORY.into(), PathBuf::from)
 }
 
-/// Starts logging as main.cf sets. Returns the destination. The second call of the
-/// original's maillog_client_init().
+/// Starts logging as main.cf sets. Returns the destination.
 fn log_as_configured(
     params: &MailParams,
     environment: &Environment,

@@ -1,5 +1,5 @@
 //! `options`: the command line and the environment of a child of master(8). A part
-//! of the original's `multi_server_main()`. Functions fail with the text of a fatal
+//! of the original's `multi_server_main`. Functions fail with the text of a fatal
 //! message.
 
 use std::env;
@@ -92,8 +92,7 @@ impl Environment {
         }
     }
 
-    /// Starts logging as the environment sets, before main.cf is read. The first call
-    /// of the original's maillog_client_init().
+    /// Starts logging as the environment sets, before main.cf is read.
     pub fn log(&self) {
         self.log_as(&self.early_task(), libc::LOG_MAIL, false);
     }

@@ -18,7 +18,8 @@ pub enum SendAttr<'a> {
     Str(&'static str, &'a [u8]),
 }
 
-/// Prints a list and its terminator. The original's `attr_print0()`.
+/// Prints a list and its terminator.
+/// The original's `attr_print0()` and `attr_vprint0()`.
 pub fn attr_print(stream: &Stream, attrs: &[SendAttr<'_>]) {
     for attr in attrs {
         match *attr {

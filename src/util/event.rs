@@ -69,7 +69,7 @@ impl Events {
     }
 
     /// Changes the interest in a watched descriptor.
-    /// The original's `event_enable_write()`, and the way back.
+    /// The original's `event_enable_write()`: also changes back to reading.
     pub fn event_change(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
         let event = interest.event(fd);
         self.poller.modify_with_mode(fd, event, PollMode::Level)
@@ -82,7 +82,7 @@ impl Events {
 
     /// Waits until a descriptor is ready, `deadline` has passed (rounded up to a
     /// millisecond), or a signal was caught. Stores the numbers of the ready
-    /// descriptors in `ready`. The wait is part of the original's `event_loop()`.
+    /// descriptors in `ready`. The original's `event_loop()`: the part that waits.
     pub fn wait(&mut self, deadline: Option<Instant>, ready: &mut Vec<RawFd>) -> io::Result<()> {
         ready.clear();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

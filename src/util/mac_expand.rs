@@ -52,8 +52,9 @@ pub struct MacExpand<'a> {
 
 impl<'a> MacExpand<'a> {
     /// `lookup` returns the value of a name; `relops` are suffixes of relational
-    /// operators. The original's `mac_expand_add_relop()` and
-    /// `mac_expand_add_named_fn()`, which add to global tables.
+    /// operators.
+    /// The original's `mac_expand_add_relop()` and `mac_expand_add_named_fn()`: there
+    /// are no global tables.
     pub fn new(
         lookup: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
         relops: &'a [(&'a str, MacRelop)],
@@ -146,7 +147,7 @@ impl<'a> Run<'a> {
 
     /// Expands the text between the braces of an expression. Fails if its syntax is
     /// wrong. Returns false if an expression within it could not be expanded.
-    /// The original's `mac_expand_callback()`, for expressions.
+    /// The original's `mac_expand_callback()`: the part for expressions.
     fn expand_expr(&mut self, expr: &[u8]) -> Result<bool, MacError> {
         let start = skip_blanks(expr);
         let condition = match start.first() {

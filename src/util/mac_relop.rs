@@ -25,7 +25,7 @@ pub(super) fn relop(op: &[u8]) -> Option<fn(Ordering) -> bool> {
 }
 
 /// Compares as numbers if both sides are numbers, otherwise as strings.
-/// The original's `mac_exp_eval()`, without the operator.
+/// The original's `mac_exp_eval()`: the caller applies the operator.
 pub(super) fn compare_values(left: &[u8], right: &[u8]) -> Result<Ordering, MacError> {
     let all_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if all_digits(left) && all_digits(right) {

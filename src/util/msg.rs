@@ -3,7 +3,7 @@
 //! The macros `msg_info!`, `msg_warn!`, `msg_warn_client!`, `msg_fatal!` and
 //! `msg_panic!` have the arguments of `format!`, and pass one line to each output
 //! that was added with [`msg_output`] (stderr, syslog, postlog). The outputs and
-//! the verbosity are global, as in the original. Its `msg_error()` is not needed.
+//! the verbosity are global, as in the original.
 //!
 //! `msg_fatal!` and `msg_panic!` do not return: they log, wait for a second, so
 //! that master(8) does not start the next process at once, and exit with status 1.

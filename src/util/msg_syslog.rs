@@ -17,7 +17,8 @@ static IDENT: Mutex<Option<CString>> = Mutex::new(None);
 
 /// Connects to the system's log as `ident`, at once, so that it works after
 /// chroot(2). `facility` is one of syslog(3). Another call changes the name and
-/// keeps the connection. The original's `msg_syslog_init()`.
+/// keeps the connection.
+/// The original's `msg_syslog_init()` and `msg_syslog_print()`: the closure prints.
 pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> MsgOutput {
     msg_syslog_set_facility(facility);
     let ident = CString::new(ident.replace('\0', "?")).expect("no NUL is left");

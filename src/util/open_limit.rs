@@ -11,7 +11,7 @@ const ASSUMED_LIMIT: usize = 256;
 
 /// Raises the limit on open files to the hard limit, and returns it. If that is
 /// refused, logs a warning and returns the old limit; if the system does not tell
-/// the limit, `ASSUMED_LIMIT`. The original's `open_limit()`, with INT_MAX.
+/// the limit, `ASSUMED_LIMIT`. The original's `open_limit()`: always the hard limit.
 pub fn open_limit() -> usize {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -60,7 +60,7 @@ pub fn open_files(limit: usize) -> io::Result<usize> {
 }
 
 /// Returns true if a call failed because there are too many open files, in this
-/// process or in the system, and for `ErrorKind::Other` from `unix_recv_fd()`,
+/// process or in the system, and for `ErrorKind::Other` from `unix_recv_fd`,
 /// where the system does not report the reason.
 pub fn is_out_of_fds(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))

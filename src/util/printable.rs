@@ -12,8 +12,8 @@ pub fn printable(bytes: &[u8]) -> impl fmt::Display + '_ {
 
 /// Replaces characters by `?`: with `utf8`, control characters, line and paragraph
 /// separators, and those that change the direction of the text; without, each byte
-/// that is not printable ASCII. The original's `printable()`, which keeps all
-/// characters that are not ASCII.
+/// that is not printable ASCII.
+/// The original's `printable()`: also replaces unsafe characters that are not ASCII.
 pub fn printable_text(text: &str, utf8: bool) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

@@ -30,7 +30,7 @@ pub struct LogicalLines<'a> {
 /// Returns the logical lines of `content`, the content of the file `path`. A first
 /// line that starts with white space is left out, with a warning. With `warn_null`
 /// a null byte is logged as a warning, also in a comment.
-/// The original's `readllines()`, which reads one.
+/// The original's `readllines()`: an iterator, not a call for each line.
 pub fn readllines<'a>(path: &'a str, content: &'a [u8], warn_null: bool) -> LogicalLines<'a> {
     LogicalLines {
         path,

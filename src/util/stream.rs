@@ -172,7 +172,7 @@ impl Stream {
     }
 
     /// Returns true if the buffer has unread input.
-    /// The original's `vstream_peek()`, which counts the bytes.
+    /// The original's `vstream_peek()`: does not count the bytes.
     pub fn has_unread(&self) -> bool {
         !self.read_buf.borrow().unread.is_empty()
     }
@@ -244,7 +244,7 @@ impl Stream {
     }
 
     /// Writes until the buffer is empty or the descriptor would block. Returns
-    /// false if bytes are left. The original's `vstream_fflush_some()`.
+    /// false if bytes are left. The original's `vstream_fflush_some()`: does not wait.
     fn write(&self) -> bool {
         let WriteBuf { data, written } = &mut *self.write_buf.borrow_mut();
         while !self.output_ended.get() && *written < data.len() {

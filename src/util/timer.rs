@@ -45,7 +45,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// Removes a request, if it is still there.
-    /// The original's `event_cancel_timer()`, which also returns the time left.
+    /// The original's `event_cancel_timer()`: does not return the time left.
     pub fn cancel(&mut self, id: TimerId) {
         self.queue.remove(&id);
     }

@@ -20,8 +20,7 @@ const RECV_FLAGS: libc::c_int = 0;
 /// Receives one byte and its descriptor. None if it has no descriptor or more than
 /// one, and at the end of the stream. Fails as recvmsg(2) does, `WouldBlock`
 /// included, and with `ErrorKind::Other` if the system withheld the descriptor.
-/// The original's `unix_recv_fd()`, which leaks two descriptors in one message; here
-/// they are closed.
+/// The original's `unix_recv_fd()`: does not leak the descriptors of a message with two.
 pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let mut byte = [0u8];
     let mut iov = libc::iovec {

@@ -252,8 +252,8 @@ impl<S: MultiService> EventLoop<'_, S> {
     }
 }
 
-/// The task of a client. The original's `multi_server_execute()`, which runs once
-/// for each request.
+/// The task of a client.
+/// The original's `multi_server_execute()`: runs once for a client, not for a request.
 pub async fn multi_server_execute<S: MultiService>(
     service: &S,
     master: &MasterPipe,
