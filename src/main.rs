@@ -18,7 +18,7 @@ static ALLOCATOR: Mymalloc = Mymalloc;
 
 /// The original's `main()`.
 fn main() {
-    // Nothing uses it: without this it is not in the program.
+    // Nothing reads it: without this it would be left out of the program.
     black_box(&MAIL_VERSION_STAMP);
     multi_server_main(init)
 }

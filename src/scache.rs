@@ -1,9 +1,9 @@
 //! `scache`: the service, with its four requests and its statistics. The original's
 //! `scache.c`.
 //!
-//! Each request function scans the request, acts, and prints the reply. It has
-//! `.await` where the original blocks, and other clients are served meanwhile. The
-//! cache and the statistics are shared by all requests and never borrowed across an
+//! Each request function scans the request, acts, and prints the reply. Where the C
+//! program blocks, it has `.await`, and other clients are served meanwhile. The cache
+//! and the statistics are shared by all requests and never borrowed across an
 //! `.await`. A request that fails is answered with a status and logged.
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +29,7 @@ use crate::util::unix_send_fd::unix_send_fd;
 #[derive(Debug)]
 pub struct Scache {
     params: ScacheParams,
-    /// The protocol is announced to clients that connect.
+    /// True if the protocol is announced to clients that connect.
     announce: bool,
     cache: RefCell<ScacheMulti>,
     /// Number of sessions that are being handed over to clients.
@@ -40,8 +40,8 @@ pub struct Scache {
     stats_deadline: Cell<Instant>,
 }
 
-/// Buffers for the strings of a client's requests. The original's `scache_request`
-/// and others, which all clients share.
+/// Buffers for the strings of a client's requests. In the C program all clients share
+/// them (`scache_request` and others).
 #[derive(Debug, Default)]
 pub struct Client {
     request: Vec<u8>,
@@ -60,11 +60,11 @@ struct Strings {
 /// Maximum number of sessions and bindings that expire in one round.
 const MAX_EXPIRE: usize = 100;
 
-/// Number of descriptors that are kept free, for accepting a client, receiving a
-/// session, and reconnecting to the system's log.
+/// Number of descriptors that are kept free to accept a client, to receive a session,
+/// and to reconnect to the system's log.
 const FREE_FDS: usize = 4;
 
-/// The reason in messages if no system call failed. The original's text for errno 0.
+/// The reason in messages if no system call failed: the C program's text for errno 0.
 const NO_ERROR: &str = "Application error";
 
 impl Scache {
@@ -212,9 +212,9 @@ impl Scache {
         }
     }
 
-    /// Sends a session to a client, between two handshakes, for the function
-    /// `myname`. If that fails and the client does not have the session, it goes back
-    /// to its place in the cache; the original closes it.
+    /// Sends a session to a client, between two handshakes. Messages name the caller,
+    /// `myname`. If this fails and the client does not have the session, the session
+    /// goes back to its place in the cache. (The C program closes it.)
     async fn hand_over(
         &self,
         myname: &str,
@@ -324,7 +324,8 @@ impl MultiService for Scache {
         cache.into_iter().chain([self.stats_deadline.get()]).min()
     }
 
-    /// Removes sessions and bindings that have expired, and logs the statistics.
+    /// Removes sessions and bindings that have expired, and logs the statistics when
+    /// they are due.
     /// The original's `scache_status_update()`.
     fn run_timers(&self, now: Instant) {
         self.cache.borrow_mut().expire(now, MAX_EXPIRE);
@@ -374,7 +375,8 @@ fn reason_text(why: NoInput) -> String {
     }
 }
 
-/// Returns true if the client has closed its side without reading all output.
+/// Returns true if the client has closed its side without reading all output, which
+/// the system reports as ECONNRESET.
 fn has_left_unread(stream: &Stream) -> bool {
     let errno = stream.error().and_then(|err| err.raw_os_error());
     errno == Some(libc::ECONNRESET)

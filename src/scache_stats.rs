@@ -1,5 +1,5 @@
 //! `scache_stats`: the statistics of the service. A part of the original's
-//! `scache.c`. Nothing fails.
+//! `scache.c`. No function fails.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ pub(crate) struct Statistics {
     pub(crate) dest_miss: u64,
     /// Number of sessions that were evicted to free a descriptor.
     pub(crate) evictions: u64,
-    /// Number of sessions whose peer closed them, or sent something, in the cache.
+    /// Number of cached sessions whose peer closed the connection or sent something.
     pub(crate) dead: u64,
     /// The longest requested time to live that exceeded the limit.
     longest_ttl: Option<Duration>,
@@ -58,9 +58,9 @@ impl Statistics {
         self.longest_ttl = self.longest_ttl.max(Some(requested));
     }
 
-    /// Logs the lines of the original, unless they are all zero, and lines about
-    /// evictions, times to live above `ttl_limit` and dead sessions, if any; dead
-    /// sessions only if no more were found alive, or with -v.
+    /// Logs the lines of the C program, except those in which all numbers are zero. Also
+    /// logs evictions and times to live above `ttl_limit`, if there were any. Logs dead
+    /// sessions if lookups did not find more sessions that were alive, or with -v.
     pub(crate) fn log(&self, ttl_limit: Duration) {
         if self.evictions > 0 {
             let count = self.evictions;
