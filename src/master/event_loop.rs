@@ -5,8 +5,8 @@
 //! gone, at SIGTERM, and when there was no client for `max_idle`; requests that
 //! have begun are finished first. The loop never blocks on a client: the work for
 //! it is a [`Task`](crate::util::wait::Task) that runs until it waits, and
-//! `ipc_timeout` limits each wait. Only a failure of the system's interface to
-//! events is an error; all others are logged, and end one client at most.
+//! `ipc_timeout` limits each wait. A failure to wait for events is an error. All other
+//! failures are logged, and end at most one client.
 
 mod clients;
 
@@ -41,7 +41,7 @@ pub trait MultiService {
     /// Greets a client that has connected.
     fn post_accept(&self, stream: &Stream) -> impl Future<Output = ()>;
 
-    /// Answers the request that has begun to arrive, and those that were read
+    /// Answers the request that has begun to arrive, and the requests that were read
     /// with it.
     fn service(&self, stream: &Stream, client: &mut Self::Client) -> impl Future<Output = ()>;
 
@@ -51,11 +51,11 @@ pub trait MultiService {
     /// Sets the maximum number of descriptors that the service holds.
     fn limit_descriptors(&self, limit: usize);
 
-    /// Evicts the entry that ends next, to free its descriptor, if there is one.
+    /// Evicts the entry that expires next, if there is one, to free its descriptor.
     fn evict(&self);
 
-    /// Time between two reports of its statistics, and the minimum time between
-    /// two warnings of the same kind.
+    /// Time between two reports of statistics. Also the minimum time between two
+    /// warnings of the same kind.
     fn status_update_time(&self) -> Duration;
 
     /// Time of the next call of [`MultiService::run_timers`].
@@ -108,11 +108,11 @@ pub struct EventLoop<'a, S: MultiService> {
     run_queue: VecDeque<RawFd>,
     timers: TimerQueue<Timer>,
     idle_timer: Option<TimerId>,
-    /// Some while accepting clients is paused.
+    /// None unless accepting clients is paused.
     pause_timer: Option<TimerId>,
     clients_warning: RateLimit,
     accept_warning: RateLimit,
-    /// Requests that have begun are finished, no others are begun.
+    /// True when requests that have begun are finished, and no others are begun.
     is_ending: bool,
 }
 
@@ -126,22 +126,23 @@ enum Owner<'a> {
 /// The event of a timer.
 #[derive(Clone, Copy, Debug)]
 enum Timer {
-    /// [`EventLoop::multi_server_timeout`].
+    /// There was no client for `max_idle`.
     Idle,
     /// The end of a pause in accepting clients.
     Accept,
-    /// [`EventLoop::client_timer_event`].
+    /// The end of a client's wait, see [`EventLoop::client_timer_event`].
     Client(RawFd),
 }
 
 /// Maximum number of timer events in one round.
 const MAX_TIMER_EVENTS: usize = 100;
 
-/// Maximum time to finish requests when the process ends. It ends within a second.
+/// Maximum time to finish requests when the process ends, so that it ends within a
+/// second.
 const FINISH_TIME: Duration = Duration::from_millis(900);
 
 impl<'a, S: MultiService> EventLoop<'a, S> {
-    /// A server without clients; messages call their connections `path`.
+    /// A server without clients. Messages call the connection of a client `path`.
     /// Fails with the text of a fatal message.
     pub fn new(
         service: &'a S,
@@ -179,7 +180,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         }
         new.add_fd(new.sigterm.as_fd().as_raw_fd(), Owner::Sigterm)
             .map_err(failed(ADD))?;
-        // There are no clients yet.
+        // All open descriptors: there are no clients and no sessions yet.
         new.own_fds = open_files(limits.open_files).map_err(failed("poll"))?;
         new.limit_service();
         Ok(new)
@@ -217,10 +218,10 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         Ok(Instant::now())
     }
 
-    /// Handles the timers of the service, descriptors that are ready, the run queue,
-    /// and last the timers of clients: after this process was stopped for a while, a client whose input is
-    /// there has not timed out. The work of a round is limited, so that it does not
-    /// delay other clients.
+    /// Handles the timers of the service, descriptors that are ready, the run queue, and
+    /// the other timers, in this order. The timers of clients come last because their
+    /// input may have arrived while this process was stopped: then they have not timed
+    /// out. The work of a round is limited, so that it does not delay other clients.
     fn round(&mut self, ready: &[RawFd], now: Instant) -> Result<(), End> {
         let queued = self.run_queue.len();
         self.service.run_timers(now);
@@ -265,7 +266,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         self.idle_timer = Some(self.timers.request(deadline, Timer::Idle));
     }
 
-    /// Ends a server without clients for `max_idle`.
+    /// Ends a server that had no client for `max_idle`.
     /// The original's `multi_server_timeout()`.
     fn multi_server_timeout(&self) {
         if msg_verbose() > 0 {
@@ -295,7 +296,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     }
 
     /// Ends the service.
-    /// The original's `multi_server_exit()`: the process exits when the loop has returned.
+    /// The original's `multi_server_exit()`: the process exits after the loop.
     fn multi_server_exit(&self) {
         self.service.exit();
     }

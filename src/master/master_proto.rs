@@ -80,7 +80,7 @@ fn missing(fd: RawFd, reason: &str) -> String {
 }
 
 /// Takes ownership of a descriptor that [`MasterFds::check`] has found. To be called
-/// once for each.
+/// once for each descriptor.
 fn adopt(fd: RawFd) -> Result<OwnedFd, String> {
     close_on_exec(fd).map_err(|err| missing(fd, &strerror(&err)))?;
     // SAFETY: it was open before this process opened anything, so it has no other
@@ -118,7 +118,7 @@ fn is_listening(fd: RawFd) -> Result<(), String> {
     }
     let err = io::Error::last_os_error();
     match err.raw_os_error() {
-        // A socket; macOS cannot tell whether it listens.
+        // It is a socket. macOS does not report whether it is a listener.
         Some(libc::ENOPROTOOPT) => Ok(()),
         _ => Err(strerror(&err)),
     }
@@ -154,11 +154,12 @@ impl MasterPipe {
         }
     }
 
-    /// Reports the status of this process to master(8): pid, generation and status as
-    /// three native words. Only the first pair is sent, which shows that the process
-    /// was of use; with a process limit of 1 nothing else depends on the status. The
-    /// rest is only logged. If it fails, [`MasterPipe::is_gone`] is true.
-    /// The original's `master_notify()`: sends only the first pair.
+    /// Reports the status of this process to master(8): process ID, generation and
+    /// status as 32-bit numbers in native byte order. Sends only the first "taken" and
+    /// the first "available", which show that the process was of use: with a process
+    /// limit of 1, master(8) needs no others. Those are only logged. If this fails,
+    /// [`MasterPipe::is_gone`] is true.
+    /// The original's `master_notify()`: sends only the first two.
     pub fn master_notify(&self, status: MasterStatus) {
         if msg_verbose() > 0 {
             msg_info!("master_notify: status {}", status as u32);

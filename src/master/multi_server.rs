@@ -1,8 +1,8 @@
 //! `multi_server`: the skeleton of a server with many clients in one process. The
 //! first part of the original's `multi_server.c`: initialization, in its order.
 //!
-//! A failure is fatal: one line with the problem, a pause of a second, so that
-//! master(8) does not start the next process at once, and exit status 1.
+//! A failure is fatal: the process logs one line with the problem, waits for a second,
+//! so that master(8) does not start the next process at once, and exits with status 1.
 
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
@@ -39,18 +39,17 @@ use crate::{msg_fatal, msg_info, msg_panic, msg_warn};
 /// The name of stdin in messages.
 const UNKNOWN_STREAM: &str = "unknown_stream";
 
-/// A lower limit on open files is logged as a warning.
+/// Minimum number of open files; a lower limit is logged as a warning.
 const FEW_OPEN_FILES: usize = 256;
 
-/// Minimum daemon_timeout, in seconds: three alarms of the watchdog.
+/// Minimum daemon_timeout, in seconds: one for each of the watchdog's three alarms.
 const MIN_DAEMON_TIMEOUT: u64 = 3;
 
-/// Runs a service from exec to exit. `init` makes it, with its parameters.
+/// Runs a service from exec to exit. `init` looks up its parameters, and makes it.
 /// The original's `multi_server_main()`.
 pub fn multi_server_main<S: MultiService>(
     init: impl FnOnce(&mut MailConf) -> Result<S, String>,
 ) -> ! {
-    // A panic is logged.
     panic::set_hook(Box::new(|info| msg_panic!("{info}")));
     if let Err(text) = run(init) {
         msg_fatal!("{text}");
@@ -140,7 +139,7 @@ fn log_as_configured(
     let log = if params.maillog_file.is_empty() {
         MailLog::Syslog(params.syslog_facility)
     } else {
-        // A bad value is logged to the log that is open.
+        // A bad maillog_file is reported in the log that is open already.
         environment.log_as(&task, params.syslog_facility, to_stderr);
         params.check_maillog_file()?;
         let hostname = printable(&params.myhostname).to_string();
@@ -174,7 +173,7 @@ fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Res
             None => shell.env_remove(name),
         };
     }
-    // As in the original. std would set the default for SIGPIPE.
+    // As in the C program. std would reset SIGPIPE to its default.
     // SAFETY: signal() is async-signal-safe, and the only call in the closure.
     unsafe {
         shell.pre_exec(|| {
@@ -182,12 +181,13 @@ fn debug_process(conf: &mut MailConf, params: &MailParams, log: &MailLog) -> Res
             Ok(())
         })
     };
-    // A failure is not fatal, as in the original.
+    // A failure is not fatal, as in the C program.
     let _ = shell.status();
     Ok(())
 }
 
-/// Changes to queue_directory, and the root directory and the user as requested.
+/// Changes the working directory to queue_directory, and root directory and user as the
+/// options request.
 fn drop_privileges(options: &Options, params: &MailParams) -> Result<(), String> {
     let queue_directory = OsStr::from_bytes(&params.queue_directory);
     env::set_current_dir(queue_directory).map_err(|err| {
@@ -204,7 +204,7 @@ fn drop_privileges(options: &Options, params: &MailParams) -> Result<(), String>
     )
 }
 
-/// Serves one request on stdin, and those that were read with it: option `-S`.
+/// Serves one request on stdin, and the requests that were read with it: option `-S`.
 fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), String> {
     // SAFETY: both are open, as the Rust runtime opens /dev/null for those that are
     // not; and from here on they have no other user in this process.

@@ -65,7 +65,7 @@ pub struct Options {
 }
 
 /// Returns the version of Postfix from `-o mail_version=...`, otherwise the one that
-/// is compiled in. Reading main.cf depends on it, before the options take effect.
+/// is compiled in. It is needed to read main.cf, before the options take effect.
 pub fn mail_version(options: Getopt) -> MailVersion {
     let values = options.filter_map(|(letter, value)| value.filter(|_| letter == b'o'));
     let version = values
@@ -98,7 +98,7 @@ impl Environment {
     }
 
     /// Changes the name in the log, and also logs to stderr if requested. postlogd(8)
-    /// gets the early name until main.cf has been read.
+    /// is sent the early name until main.cf has been read.
     pub fn log_as(&self, task: &str, facility: libc::c_int, to_stderr: bool) {
         let log = MailLog::from_environment(facility);
         let log_task = match log {

@@ -1,7 +1,7 @@
 //! `clients`: the clients of the event loop, from accept to disconnect.
 //!
 //! The functions of the original's `multi_server.c` that deal with one client.
-//! Their errors are logged. They return an error if the loop should end.
+//! Failures are logged. A function returns an error if the loop should end.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -26,14 +26,14 @@ pub(super) struct Client<'a> {
     pub(super) stream: Rc<Stream>,
     task: Task<'a>,
     interest: Interest,
-    /// The end of `ipc_timeout`. The timer may be due earlier; it is then requested
-    /// again, which is cheaper than a new timer for each wait.
+    /// The end of `ipc_timeout`. None if the wait has no time limit. The timer may be due
+    /// earlier; it is then requested again, which is cheaper than a timer for each wait.
     deadline: Option<Instant>,
     timer: Option<TimerId>,
 }
 
-/// Maximum time of a pause in accepting clients. It ends before when a client
-/// disconnects; a session that ends also frees a descriptor.
+/// Maximum time of a pause in accepting clients. The pause ends earlier if a client
+/// disconnects. It is short because the end of a session also frees a descriptor.
 const PAUSE_TIME: Duration = Duration::from_secs(1);
 
 /// Number of descriptors that are reserved for the service, but at most half of
@@ -204,7 +204,8 @@ impl<S: MultiService> EventLoop<'_, S> {
         if client.timer.is_some() || client.deadline.is_none() {
             return Ok(());
         }
-        // The poller reports a limited number of descriptors: this one may be ready.
+        // The poller reports a limited number of descriptors. This one may be ready,
+        // but not reported yet.
         let is_ready = match client.stream.wait() {
             Wait::Output => write_wait(client.stream.as_fd(), Duration::ZERO),
             _ => read_wait(client.stream.as_fd(), Duration::ZERO),
@@ -239,7 +240,8 @@ impl<S: MultiService> EventLoop<'_, S> {
     pub(super) fn cut_off(&mut self, fd: RawFd, now: Instant) {
         if let Some(Owner::Client(client)) = &self.fdtable[fd as usize] {
             client.stream.cut_off();
-            // Its only error is a reason to end, which the next run finds again.
+            // Its only error is a reason to end, which the next run of a client returns
+            // again.
             let _ = self.run_client(fd, now);
         }
     }
