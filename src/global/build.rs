@@ -1,5 +1,5 @@
-//! `build`: the values that are compiled in. Each comes from an environment variable
-//! at build time, `SCACHE_` before the Postfix name. See the Makefile.
+//! `build`: the values that are compiled in. Each is taken from an environment variable
+//! at build time, with `SCACHE_` before the Postfix name. The Makefile sets them.
 
 macro_rules! built_in {
     ($($(#[$doc:meta])* $name:ident = $variable:literal or $default:literal;)*) => {$(

@@ -17,7 +17,7 @@ const MAJOR_MAX: i64 = i64::MAX >> (MINOR_WIDTH + PATCH_WIDTH);
 const MINOR_MAX: i64 = (1 << MINOR_WIDTH) - 1;
 const PATCH_MAX: i64 = (1 << PATCH_WIDTH) - 1;
 
-/// A compatibility level as a number, in the same order.
+/// A compatibility level as a number. A later level is a larger number.
 pub type CompatLevel = i64;
 
 /// The operator suffix `level`, for

@@ -1,7 +1,7 @@
 //! `mac_functions`: the functions that a parameter value can call, as
 //! `${name{text}}`, since Postfix 3.11.
 //!
-//! The original converts domain names to and from their ASCII form. Here a name is
+//! The C program converts domain names to and from their ASCII form. Here a name is
 //! returned unchanged: scache(8) uses no domain name, it only checks that
 //! myhostname and mydomain are in ASCII.
 

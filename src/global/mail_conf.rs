@@ -1,18 +1,18 @@
 //! `mail_conf`: main.cf and its parameters. The original's `mail_conf`,
 //! `mail_conf_str`, `mail_conf_int`, `mail_conf_time` and `mail_conf_bool`.
 //!
-//! [`MailConf`] is the dictionary that the original calls `mail_dict`: names
-//! and values, both byte strings. It is filled from main.cf, then from
-//! command-line options, which override it. A value is stored unexpanded, and
-//! expanded at each lookup.
+//! [`MailConf`] is the dictionary that the C program calls `mail_dict`: names and
+//! values, both byte strings. It is filled from main.cf, then from command-line
+//! options, which override main.cf. A value is stored unexpanded, and expanded at each
+//! lookup.
 //!
 //! The `get_mail_conf_...` functions look up one parameter and check it. If it is
 //! not set, they store its default in the dictionary, where `$name` finds it from
 //! then on: a value can refer to the parameters that were looked up before. The
-//! order is that of the original, see [`mail_params`](super::mail_params).
+//! order is that of the C program, see [`mail_params`](super::mail_params).
 //!
-//! A main.cf that was modified within the last second may still be written. It is
-//! read again, as in the original; but only the last reading has an effect.
+//! A main.cf that was modified within the last second may be incomplete. It is read
+//! again, as in the C program, but here only the last reading has an effect.
 //!
 //! Functions fail with the text of a fatal message.
 
@@ -54,7 +54,7 @@ impl MailConf {
     pub fn new(config_dir: &Path, mail_version: MailVersion) -> Self {
         let dir = config_dir.as_os_str().as_bytes();
         let mut conf = MailConf {
-            // Not Path::join: for an empty directory it is /main.cf.
+            // Not Path::join: if the directory is empty, the file is /main.cf.
             path: OsString::from_vec([dir, b"/main.cf"].concat()).into(),
             mail_version,
             dict: HashMap::new(),
@@ -232,7 +232,7 @@ impl MailConf {
 }
 
 /// Reads a file until it was not modified during the reading or within a second
-/// before, as the original does. A time in the future counts as old.
+/// before, as the C program does. A time in the future counts as old.
 fn read_until_stable(path: &Path, name: &str) -> Result<Vec<u8>, String> {
     let mut before = now();
     loop {
@@ -281,7 +281,7 @@ mod tests {
             .map_err(|text| text.replace(&*dir.to_string_lossy(), "DIR"))
     }
 
-    /// A directory with a main.cf with that time of modification.
+    /// Makes a directory with a main.cf that was modified at that time.
     fn directory(content: &[u8], modified: SystemTime) -> PathBuf {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -1,11 +1,12 @@
 //! `mail_params`: the parameters of scache, their defaults and limits. The original's
 //! `mail_params`.
 //!
-//! [`mail_params_init`] looks up the parameters of all daemons,
-//! [`scache_params_init`] those of the service, in the order of the original: it
-//! determines which of several mistakes is reported, and which parameters a value
-//! can refer to. A parameter without a field, and those in `defaults`, are only
-//! there to be referred to. Functions fail with the text of a fatal message.
+//! [`mail_params_init`] looks up the parameters of all daemons, and
+//! [`scache_params_init`] those of the service, both in the order of the C program.
+//! The order determines which of several mistakes is reported, and which parameters a
+//! value can refer to. Parameters without a field, and those in `defaults`, are looked
+//! up only because other values can refer to them. Functions fail with the text of a
+//! fatal message.
 //!
 //! Defaults that are chosen at build time are in [`build`].
 
@@ -37,7 +38,7 @@ pub struct MailParams {
     pub syslog_facility: libc::c_int,
     /// `syslog_name`: the text before the name of the program in the log.
     pub syslog_name: Vec<u8>,
-    /// `maillog_file`: not empty to log to postlogd(8) instead of syslog.
+    /// `maillog_file`: if not empty, the log goes to postlogd(8) instead of syslog.
     pub maillog_file: Vec<u8>,
     /// `maillog_file_prefixes`: the allowed beginnings of `maillog_file`.
     pub maillog_file_prefixes: Vec<u8>,
@@ -74,8 +75,8 @@ impl MailParams {
     }
 }
 
-/// Looks up and checks the parameters of all daemons. From `smtputf8_enable` on,
-/// messages may have UTF-8 if that is set. The original's `mail_params_init()`.
+/// Looks up and checks the parameters of all daemons. When `smtputf8_enable` is known,
+/// allows UTF-8 in messages if it is set. The original's `mail_params_init()`.
 pub fn mail_params_init(conf: &mut MailConf) -> Result<MailParams, String> {
     let level = conf.get_mail_conf_str("compatibility_level", b"0", 0)?;
     compat_level_from_string(&level).ok_or_else(|| malformed(&level))?;
@@ -184,7 +185,7 @@ fn farewell(conf: &mut MailConf) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Sets the defaults of the parameters that the original looks up just before
+/// Sets the defaults of the parameters that the C program looks up just before
 /// parameter `name`.
 fn set_preceding_defaults(conf: &mut MailConf, name: &str) -> Result<(), String> {
     defaults::preceding(name, conf.mail_version())

@@ -3,10 +3,10 @@
 //! One build can serve another version of Postfix. Each difference between
 //! versions is a function of [`MailVersion`].
 //!
-//! It is the version that is compiled in, unless `-o mail_version=N.N` in
+//! The version is the one that is compiled in, unless `-o mail_version=N.N` in
 //! master.cf names another one. `mail_version` in main.cf only sets the value of
-//! `$mail_version`, because an administrator may hide or invent it. So does an
-//! option whose value is not a version number.
+//! `$mail_version`, because an administrator may hide the version or invent one. The
+//! same is true of an option whose value is not a version number.
 
 use super::build;
 
@@ -48,28 +48,29 @@ impl MailVersion {
         }
     }
 
-    /// A server announces its protocol to a client that connects. A client that
-    /// does not get what it expects does not use the server.
+    /// Returns true if a server announces its protocol to a client that connects. If the
+    /// version is not that of the clients, they may not use the server.
     pub fn announces_protocol(self) -> bool {
         self.since(3, 6)
     }
 
-    /// A null byte in main.cf is logged as a warning.
+    /// Returns true if a null byte in main.cf is logged as a warning.
     pub fn warns_of_null_bytes(self) -> bool {
         self.since(3, 9)
     }
 
-    /// The message about two accounts with the same user or group ID has that ID.
+    /// Returns true if the message about two accounts with the same user or group ID has
+    /// that ID.
     pub fn logs_ids_of_accounts(self) -> bool {
         self.since(3, 9)
     }
 
-    /// A parameter value can call functions.
+    /// Returns true if a parameter value can call functions.
     pub fn has_functions(self) -> bool {
         self.since(3, 11)
     }
 
-    /// A process_name in main.cf or with -o is ignored.
+    /// Returns true if a process_name in main.cf or with -o is ignored.
     pub fn sets_process_name_last(self) -> bool {
         self.since(3, 12)
     }
@@ -79,11 +80,11 @@ impl MailVersion {
     }
 }
 
-/// Name and version of this program, between two null bytes, like the next.
+/// Name and version of this program, between two null bytes.
 pub const SCACHE_VERSION: &str = concat!("\0scache ", env!("CARGO_PKG_VERSION"), " (Rust)\0");
 
-/// The version that is compiled in, between two null bytes, so that `strings
-/// scache` shows it. The original's `MAIL_VERSION_STAMP_DECLARE`.
+/// The version of Postfix that is compiled in, between two null bytes, so that
+/// `strings scache` shows it. The original's `MAIL_VERSION_STAMP_DECLARE`.
 pub const MAIL_VERSION_STAMP: [u8; STAMP_LENGTH] = {
     let mut stamp = [0; STAMP_LENGTH];
     let mut at = 1;

@@ -19,8 +19,8 @@ use crate::util::msg::{log_text, msg_output, msg_output_reset, MsgOutput, LOG_LI
 use crate::util::msg_syslog::msg_syslog_init;
 use crate::util::watchdog::WATCHDOG_TIMEOUT;
 
-/// Environment variables from master(8): the socket of postlogd(8), if it is used,
-/// and the name of the host.
+/// Environment variables from master(8): the socket of postlogd(8), if postlogd(8) is
+/// used, and the name of the host.
 const POSTLOG_SERVICE: &str = "POSTLOG_SERVICE";
 const POSTLOG_HOSTNAME: &str = "POSTLOG_HOSTNAME";
 
@@ -43,7 +43,7 @@ pub enum MailLog {
 
 impl MailLog {
     /// The destination that the environment sets, for use before main.cf is read.
-    /// The facility is that for syslog(3).
+    /// `facility` is for syslog(3).
     pub fn from_environment(facility: libc::c_int) -> MailLog {
         match non_empty(POSTLOG_SERVICE) {
             None => MailLog::Syslog(facility),
@@ -77,10 +77,11 @@ impl MailLog {
         [(POSTLOG_SERVICE, service), (POSTLOG_HOSTNAME, hostname)]
     }
 
-    /// The lines that the watchdog writes to this log, and to stderr if requested,
-    /// each with its descriptor. The connection is made at once, before chroot(2), and
-    /// never closed. There is none if syslogd has a stream socket. The lines have no
-    /// time: syslogd adds it, postlogd(8) does not.
+    /// The lines that the watchdog writes to this log, and to stderr if requested, each
+    /// with its descriptor. The connection to the log is made at once, before chroot(2),
+    /// and never closed. If it cannot be made, or syslogd has a stream socket, there is
+    /// no line for the log. The lines have no time: syslogd adds it, postlogd(8) does
+    /// not.
     pub fn watchdog_lines(&self, task: &str, to_stderr: bool) -> Vec<(RawFd, Vec<u8>)> {
         let text = format!("{task}[{}]: {WATCHDOG_TIMEOUT}", std::process::id());
         let (socket, line) = match self {
@@ -123,8 +124,8 @@ pub fn mail_task(syslog_name: &str, process_name: &str) -> String {
     format!("{syslog_name}/{process_name}")
 }
 
-/// Sets the outputs for messages: `log`, as `task`, and stderr, as the task
-/// `stderr`, unless None. The original's `maillog_client_init()`.
+/// Sets the outputs for messages: `log`, under the name `task`, and stderr, under the
+/// name `stderr`, unless None. The original's `maillog_client_init()`.
 pub fn maillog_client_init(task: &str, log: &MailLog, stderr: Option<&str>) {
     msg_output_reset();
     msg_output(match log {
@@ -149,8 +150,9 @@ fn msg_vstream_init(task: &str) -> MsgOutput {
 }
 
 /// An output that sends datagrams to postlogd(8), and waits while its buffer is full.
-/// Its socket belongs to master(8), and so outlives it. As in the original, each
-/// message is another attempt to connect until one succeeds; there is no reconnect.
+/// As in the C program, each message is another attempt to connect until one succeeds.
+/// There is no reconnect: the socket of postlogd(8) belongs to master(8), and stays when
+/// postlogd(8) is restarted.
 /// The original's `msg_logger_init()` and `msg_logger_print()`: the closure prints.
 fn msg_logger_init(task: &str, service: &Path, hostname: &str) -> MsgOutput {
     let head = format!("{} {task}[{}]: ", first_label(hostname), std::process::id());

@@ -1,19 +1,18 @@
-//! `scache_multi`: the session cache, with any number of sessions per endpoint.
+//! `scache_multi`: the session cache, with any number of sessions per endpoint. The
+//! original's `scache_multi`.
 //!
-//! The original's `scache_multi`.
-//!
-//! As in the original there are two tables: sessions by endpoint label, oldest
+//! As in the C program there are two tables: sessions by endpoint label, oldest
 //! first, and bindings from a destination label to endpoint labels, in the order in
 //! which they were made. A lookup by destination tries its endpoints in that order.
 //! Sessions and bindings expire after their time to live. When a session expires, a
 //! farewell is sent and the descriptor closed. A session is dead if its peer has
-//! closed the connection or has sent something; a lookup finds that, and closes it.
+//! closed the connection or has sent something. A lookup closes dead sessions.
 //!
-//! Where the original has a pointer and a timer, there is an `Id` here. A session
+//! Where the C program has a pointer and a timer, there is an `Id` here. A session
 //! is found by binary search, in the sessions of its endpoint and in all sessions in
 //! the order in which they expire. A lookup by destination walks its bindings.
 //!
-//! The cache has no clock, the caller passes the time. No function fails.
+//! The cache has no clock: the caller passes the time. No function fails.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -96,9 +95,9 @@ struct Binding {
 }
 
 impl ScacheMulti {
-    /// Creates an empty cache. `farewell` is sent to a session before it is
-    /// closed, as a line, unless it is empty. `endpoint_limit` is the maximum
-    /// number of sessions per endpoint, unless it is 0.
+    /// Creates an empty cache. `farewell` is a line that is sent to a session before the
+    /// session is closed; none if empty. `endpoint_limit` is the maximum number of
+    /// sessions per endpoint; no limit if 0.
     /// The original's `scache_multi_create()`.
     pub fn new(farewell: &[u8], endpoint_limit: usize) -> ScacheMulti {
         let end: &[u8] = if farewell.is_empty() { b"" } else { b"\r\n" };
@@ -133,7 +132,7 @@ impl ScacheMulti {
     }
 
     /// Removes and returns the oldest session of an endpoint that is not dead. Closes
-    /// dead ones before it, `MAX_CLOSE` at most.
+    /// the dead ones before it, `MAX_CLOSE` at most. None if no session is found.
     /// The original's `scache_multi_find_endp()`.
     pub fn find_endp(&mut self, endp_label: &[u8], now: Instant) -> Option<Session> {
         self.endp_cache
@@ -141,7 +140,7 @@ impl ScacheMulti {
     }
 
     /// Puts a session back into its place, for the rest of its time to live. As in
-    /// [`ScacheMulti::save_endp`], one may be evicted.
+    /// [`ScacheMulti::save_endp`], a session may be evicted.
     pub fn give_back(&mut self, session: Session) {
         if msg_verbose() > 0 {
             let (prop, fd) = (printable(&session.endp_prop), session.fd.as_raw_fd());
@@ -191,7 +190,8 @@ impl ScacheMulti {
     }
 
     /// Removes and returns the first session of the endpoints of a destination, with
-    /// the property of the binding. Closes dead ones, `MAX_CLOSE` at most.
+    /// the property of the binding. Closes the dead ones before it, `MAX_CLOSE` at most.
+    /// None if no session is found.
     /// The original's `scache_multi_find_dest()`.
     pub fn find_dest(&mut self, dest_label: &[u8], now: Instant) -> Option<(Session, &[u8])> {
         let Some(bindings) = self.dest_cache.get(dest_label) else {
@@ -347,7 +347,8 @@ impl EndpCache {
     }
 
     /// Removes and returns the oldest session of an endpoint that is neither expired
-    /// nor dead. Closes those before it, up to `limit`, which it decrements.
+    /// nor dead. Closes the sessions before it, `limit` at most, and subtracts their
+    /// number from `limit`.
     fn find_endp(&mut self, endp_label: &[u8], now: Instant, limit: &mut usize) -> Option<Session> {
         while *limit > 0 {
             let Some(session) = self.remove_oldest(endp_label) else {
@@ -402,7 +403,7 @@ impl Session {
     }
 
     /// Returns true if the peer has closed the connection, or has sent something: a
-    /// server without a command sends only its reason for closing.
+    /// server that was sent no command sends only its reason for closing.
     fn is_dead(&self) -> bool {
         !is_silent(self.fd.as_fd())
     }
@@ -451,8 +452,8 @@ fn first_deadline<T>(timers: &BTreeMap<Id, T>) -> Option<Instant> {
     timers.first_key_value().map(|(id, _)| id.deadline)
 }
 
-/// Logs that a session is closed, or with descriptor -1 that it left the cache, as the
-/// original does.
+/// Logs that a session is closed, or, with descriptor -1, that a lookup has removed it.
+/// The C program logs both in this form.
 fn log_drop_endp(endp_prop: &[u8], fd: i32) {
     if msg_verbose() > 0 {
         let prop = printable(endp_prop);

@@ -1,9 +1,9 @@
 //! `accounts`: checks mail_owner, default_privs and setgid_group. A part of the
 //! original's `mail_params`.
 //!
-//! The three accounts must not share a user or group ID with each other, mail_owner
-//! and setgid_group not with any other account, and none may be root's. Functions
-//! fail with the text of a fatal message.
+//! The three accounts must not share a user or group ID with each other, or with root.
+//! mail_owner must not share its user ID with any other user, and setgid_group its group
+//! ID with any other group. Functions fail with the text of a fatal message.
 
 use super::bad_value;
 use crate::global::mail_conf::MailConf;
@@ -27,7 +27,7 @@ pub fn check_accounts(
     Ok(owner)
 }
 
-/// Looks up a user without privileges.
+/// Looks up a user. Fails if its user or group ID is root's.
 fn unprivileged_user(conf: &MailConf, parameter: &str, name: &[u8]) -> Result<Passwd, String> {
     let bad = |problem: String| bad_value(conf, parameter, &problem);
     let text = printable(name);
@@ -46,7 +46,7 @@ fn check_default_privs(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
     unprivileged_user(conf, "default_privs", name)
 }
 
-/// Checks a group without privileges, and with a group ID of its own.
+/// Looks up a group. Fails if its ID is root's, or is shared with another group.
 /// The original's `check_sgid_group()`.
 fn check_sgid_group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
     let bad = |problem: String| bad_value(conf, "setgid_group", &problem);
@@ -65,7 +65,8 @@ fn check_sgid_group(conf: &MailConf, name: &[u8]) -> Result<Group, String> {
     }
 }
 
-/// Checks a user without privileges, and with a user ID of its own.
+/// Looks up a user. Fails as [`unprivileged_user`] does, or if its user ID is shared
+/// with another user.
 /// The original's `check_mail_owner()`.
 fn check_mail_owner(conf: &MailConf, name: &[u8]) -> Result<Passwd, String> {
     let owner = unprivileged_user(conf, "mail_owner", name)?;

@@ -5,11 +5,11 @@
 //! `connection_cache_ttl_limit = $ipc_idle` is valid in every program. This is the
 //! table of such defaults. The values of these parameters are not checked.
 //!
-//! Parameters with an empty default are left out, as an unknown name is empty, too;
-//! so is `mynetworks`, whose default depends on the interfaces of the host. The
-//! defaults are those of Debian's Postfix 3.5 to 3.11, and of 3.12, also where other
-//! distributions differ: `default_database_type`, `default_cache_db_type`,
-//! `alias_database`, `inet_protocols`.
+//! Parameters with an empty default are left out, as an unknown name is empty, too.
+//! `mynetworks` is left out because its default depends on the interfaces of the host.
+//! The defaults are those of Debian's Postfix 3.5 to 3.11, and of 3.12. Some other
+//! distributions have other defaults of `default_database_type`,
+//! `default_cache_db_type`, `alias_database` and `inet_protocols`.
 
 use super::super::mail_version::MailVersion;
 
@@ -35,8 +35,8 @@ pub fn preceding(name: &str, version: MailVersion) -> impl Iterator<Item = Param
         .copied()
 }
 
-/// Parameters that this program uses, in the order in which they are looked up, each
-/// with the defaults of those before it.
+/// Parameters that this program uses, in the order in which they are looked up. Each
+/// has the defaults of the parameters that are looked up just before it.
 const PRECEDING: &[(&str, &[ParamDefault])] = &[
     (
         "maillog_file_prefixes",

@@ -7,7 +7,7 @@ use crate::global::mail_version::MailVersion;
 use crate::util::get_hostname::get_hostname;
 use crate::util::sys_pw::getpwnam;
 
-/// A user that can be mail_owner: this system may have no user postfix.
+/// A user that can be mail_owner: this host may have no user postfix.
 fn ordinary_user() -> String {
     ["postfix", "mail", "daemon", "nobody"]
         .into_iter()
@@ -16,7 +16,7 @@ fn ordinary_user() -> String {
         .to_string()
 }
 
-/// Parameters with a `myhostname`, as that of this host may not be valid.
+/// Parameters with a `myhostname`: the name of this host may not be valid.
 fn conf(values: &[&str]) -> MailConf {
     conf_without_hostname(&[&["myhostname=mail.example.com"], values].concat())
 }
