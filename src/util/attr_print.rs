@@ -1,8 +1,8 @@
 //! `attr_print`: writes attribute lists. The original's `attr_print0`.
 //!
 //! A list is any number of `name NUL value NUL`, terminated by an empty name.
-//! Printing fills the stream's buffer and drops its unread input; `fflush` sends
-//! it, and is what can fail.
+//! Printing fills the stream's buffer and drops its unread input. `fflush` sends the
+//! buffer; only that can fail.
 
 use super::msg::msg_verbose;
 use super::printable::printable;

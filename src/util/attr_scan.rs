@@ -1,6 +1,6 @@
 //! `attr_scan`: reads attribute lists. The original's `attr_scan0`.
 //!
-//! Bad input logs a warning and ends the scan. The result is then the number of
+//! Bad input is logged as a warning and ends the scan. The result is then the number of
 //! attributes before it, or -1 if the list was incomplete or a number malformed.
 
 use super::msg::msg_verbose;
@@ -33,7 +33,7 @@ pub enum AttrFlag {
 /// The name of the list terminator in messages.
 const LIST_TERMINATOR: &str = "(list terminator)";
 
-/// The list is incomplete, or a number in it malformed. It has been logged.
+/// The list is incomplete, or a number in it malformed. The warning has been logged.
 struct BadList;
 
 /// Scans a list. Returns the number of attributes that were as expected, or -1.
@@ -148,7 +148,7 @@ async fn attr_scan0_number(
 fn warn_incomplete(why: NoInput, partial: &[u8], stream: &Stream, what: &str) {
     let how = match why {
         NoInput::TooLong => "list too long from",
-        // As in the original, a last byte of 255 is taken for the end of input.
+        // As in the C program, a last byte of 255 is taken for the end of input.
         _ if partial.last().is_some_and(|&byte| byte != 0xff) => "unexpected end-of-input from",
         NoInput::Timeout => "timeout on",
         NoInput::Eof => "premature end-of-input on",

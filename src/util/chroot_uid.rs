@@ -9,8 +9,8 @@ use super::strerror::strerror;
 use super::sys_pw::Passwd;
 use crate::msg_info;
 
-/// Changes the root directory to `root_dir`, and user and groups to those of
-/// `account`, unless None. Fails with the text of a fatal message.
+/// Changes the root directory to `root_dir`, and user and groups to those of `account`.
+/// None changes nothing. Fails with the text of a fatal message.
 /// The original's `chroot_uid()`.
 pub fn chroot_uid(root_dir: Option<&CStr>, account: Option<&Passwd>) -> Result<(), String> {
     if let Some(account) = account {

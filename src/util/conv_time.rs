@@ -6,9 +6,9 @@ use super::strtol::strtol;
 /// `default_unit` is assumed. None if the text is empty, the number negative, the
 /// unit unknown, or the time too long for an `int`. The original's `conv_time()`.
 ///
-/// As in the original, a unit without a number is zero, only the first byte of
-/// the unit counts, and the largest number of minutes, hours, days and weeks that
-/// would fit an `int` is refused.
+/// As in the C program, a unit without a number is zero, only the first byte of the
+/// unit counts, and the largest number of minutes, hours, days and weeks that would fit
+/// an `int` is refused.
 ///
 /// ```
 /// use scache::util::conv_time::conv_time;

@@ -2,15 +2,15 @@
 //! `events.c` that calls the kernel.
 //!
 //! Readiness is level-triggered, and a descriptor is identified by its number. The
-//! table of their owners (the original's `event_fdtable`) and the deadlines are the
-//! caller's, see [`timer`](super::timer). Functions fail as their system calls do.
+//! caller has the table of owners by descriptor (the original's `event_fdtable`) and the
+//! deadlines, see [`timer`](super::timer). Functions fail as their system calls do.
 //!
-//! A thin layer over the polling crate, for two reasons. Registration is unsafe
-//! there, because the descriptor has to stay open during the call; here it is
-//! borrowed. And on Linux a wait through the crate costs four system calls,
-//! because it arms a timer and a notifier that this program does not use. So there
-//! the crate's epoll descriptor is waited on directly, with one call. Other systems
-//! wait through the crate.
+//! This is a thin layer over the polling crate, for two reasons. Registration is unsafe
+//! in the crate, because the descriptor has to stay open during the call; here the
+//! descriptor is borrowed. And on Linux a wait through the crate costs four system calls,
+//! because it arms a timer and a notifier that this program does not use. So on Linux
+//! this module waits on the crate's epoll descriptor directly, with one call. On other
+//! systems it waits through the crate.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -46,7 +46,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Opens the system's interface. The original's `event_init()`.
+    /// Opens epoll or kqueue. The original's `event_init()`.
     pub fn event_init() -> io::Result<Events> {
         Ok(Events {
             poller: polling::Poller::new()?,
@@ -134,7 +134,8 @@ impl Buffer {
     }
 }
 
-/// Maximum time of a wait; the shortest time between two alarms of the watchdog.
+/// Maximum time of a wait: the shortest time between two alarms of the watchdog, after
+/// each of which the loop has to make a round.
 #[cfg(not(target_os = "linux"))]
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
@@ -189,7 +190,7 @@ mod tests {
         writer.join().unwrap();
     }
 
-    /// Else the watchdog would end a process that is idle.
+    /// Otherwise the watchdog would end a process that is idle.
     #[test]
     fn a_signal_ends_the_wait() {
         use crate::util::sigaction::{set_handler, unblock};

@@ -14,8 +14,8 @@
 
 use std::vec;
 
-/// Iterates over options. Each is a letter and its value. Unknown letters are not
-/// an error here, and a missing value is None.
+/// Iterates over options. Each is a letter and its value. The value is None if the
+/// option has none, or if it is missing. Unknown letters are not an error here.
 #[derive(Clone, Debug)]
 pub struct Getopt {
     words: vec::IntoIter<Vec<u8>>,

@@ -50,7 +50,7 @@ pub fn close_at_once(fd: OwnedFd) {
         l_linger: 0,
     };
     let size = size_of_val(&off) as libc::socklen_t;
-    // An error is ignored: close(2) of a descriptor that is not a socket does not
+    // An error is ignored: the descriptor is then not a socket, and close(2) does not
     // wait for a peer.
     // SAFETY: `off` is readable for its size.
     unsafe {
@@ -156,7 +156,7 @@ mod tests {
         Ok((socket, listener.accept()?.0))
     }
 
-    /// Writes a line for t/count, not through the output capture of passed tests.
+    /// Writes a line for t/count, directly: println! shows nothing if the test passes.
     fn skip(why: &str) {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");

@@ -1,7 +1,7 @@
 //! `local_time`: local times in log lines.
 //!
-//! The time zone is that at the start of the program: in a chroot there may be no
-//! files to read it from.
+//! The time zone is that at the start of the program: a chroot jail may have no files
+//! to read it from.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -54,7 +54,7 @@ impl LocalTime {
 /// A time as text.
 pub struct Stamp {
     time: libc::tm,
-    /// The day is padded with a zero, not a blank.
+    /// True to pad the day with a zero, false to pad it with a blank.
     zeros: bool,
 }
 

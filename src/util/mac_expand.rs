@@ -15,9 +15,9 @@
 //! tested for being empty before it is expanded.
 //!
 //! The nesting of macro calls is counted from zero on each side of a relational
-//! expression and in the text of a function. The nesting of these is limited,
-//! too. In the original it is not, and a macro that calls itself there uses up
-//! the stack.
+//! expression and in the text of a function. The nesting of such sides and texts is
+//! limited, too. In the C program it is not, and a macro that calls itself in one of
+//! them uses up the stack.
 //!
 //! A syntax error is logged, and the expansion fails with [`MacError`].
 
@@ -36,7 +36,7 @@ const NESTING_LIMIT: u32 = 100;
 /// around the text of a function.
 const OUTER_NESTING_LIMIT: u32 = 300;
 
-/// Maximum number of bytes of the text after an error in its message.
+/// Maximum length of the text after an error that its message shows, in bytes.
 const CONTEXT_LIMIT: usize = 20;
 
 /// A function of a text.
@@ -51,7 +51,7 @@ pub struct MacExpand<'a> {
 }
 
 impl<'a> MacExpand<'a> {
-    /// `lookup` returns the value of a name; `relops` are suffixes of relational
+    /// `lookup` returns the value of a name. `relops` are suffixes of relational
     /// operators.
     /// The original's `mac_expand_add_relop()` and `mac_expand_add_named_fn()`: there
     /// are no global tables.
@@ -83,7 +83,7 @@ impl<'a> MacExpand<'a> {
 /// The state of an expansion.
 struct Run<'a> {
     names: MacExpand<'a>,
-    /// Nesting of macro calls. As in the original, a piece that cannot be expanded
+    /// Nesting of macro calls. As in the C program, a piece that cannot be expanded
     /// adds one level for the rest of the text.
     level: u32,
     /// Nesting around a text that is expanded separately.
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         let (name, rest) = expr.split_at(name_length(expr));
         let (text, rest) = braced(skip_blanks(rest))?;
         let text = trim_end(skip_blanks(text));
-        // As in the original, a vertical tab or form feed may follow an empty text.
+        // As in the C program, a vertical tab or form feed may follow an empty text.
         let rest = if text.is_empty() {
             trim_end(rest)
         } else {

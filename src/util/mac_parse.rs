@@ -29,7 +29,7 @@ pub enum MacError {
 /// Calls `action` for each piece of `text`, in order, until there is a syntax
 /// error, which is logged, or the action fails. The original's `mac_parse()`.
 ///
-/// As in the original, an action that has failed is called again, for literal text
+/// As in the C program, an action that has failed is called again, for literal text
 /// and unbraced names, until the next braced expression or the end of the text.
 pub fn mac_parse(
     text: &[u8],

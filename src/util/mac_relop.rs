@@ -7,8 +7,8 @@ use super::mac_parse::MacError;
 use super::printable::printable;
 use super::strtol::strtol;
 
-/// A comparison that an operator's suffix selects. None if the values cannot be
-/// compared, which is logged.
+/// A comparison that an operator's suffix selects. Logs a warning and returns None if
+/// the values cannot be compared.
 pub type MacRelop = fn(left: &[u8], right: &[u8]) -> Option<Ordering>;
 
 /// Returns the operator of that name. None if there is none.

@@ -2,8 +2,8 @@
 //!
 //! The macros `msg_info!`, `msg_warn!`, `msg_warn_client!`, `msg_fatal!` and
 //! `msg_panic!` have the arguments of `format!`, and pass one line to each output
-//! that was added with [`msg_output`] (stderr, syslog, postlog). The outputs and
-//! the verbosity are global, as in the original.
+//! that was added with [`msg_output`] (stderr, syslog, postlogd). The outputs and
+//! the verbosity are global, as in the C program.
 //!
 //! `msg_fatal!` and `msg_panic!` do not return: they log, wait for a second, so
 //! that master(8) does not start the next process at once, and exit with status 1.
@@ -31,7 +31,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The text before the text of a message.
+    /// The beginning of a message.
     pub fn prefix(self) -> &'static str {
         match self {
             Severity::Info => "",
@@ -42,8 +42,8 @@ impl Severity {
     }
 }
 
-/// Appends a message to a log line: the prefix, and the text up to
-/// `LOG_TEXT_LIMIT`.
+/// Appends a message to a log line: the prefix, and at most `LOG_TEXT_LIMIT` bytes of
+/// the text.
 pub fn log_text(severity: Severity, text: &str, line: &mut Vec<u8>) {
     let text = text.as_bytes();
     line.extend_from_slice(severity.prefix().as_bytes());
@@ -59,7 +59,7 @@ pub fn short_text<'a>(buffer: &'a mut [u8], args: fmt::Arguments<'_>) -> &'a str
     std::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
-/// Writes one message, whose text is without prefix. The original's `MSG_OUTPUT_FN`.
+/// Writes one message. The text has no prefix. The original's `MSG_OUTPUT_FN`.
 pub type MsgOutput = Box<dyn FnMut(Severity, &str) + Send>;
 
 /// Maximum length of the text in a log line, in bytes; the rest is cut off.
@@ -82,7 +82,7 @@ pub fn msg_more_verbose() {
     VERBOSE.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Allows UTF-8 in messages, or not. The original's `util_utf8_enable`.
+/// Sets whether messages may have UTF-8. The original's `util_utf8_enable`.
 pub fn msg_utf8_enable(utf8: bool) {
     UTF8.store(utf8, Ordering::Relaxed);
 }
@@ -123,7 +123,7 @@ fn print(severity: Severity, text: &str) {
                 output(severity, text);
             }
         }
-        // An output is in use, or has panicked: this message is about that.
+        // An output is in use or has panicked, and this message is about its failure.
         Err(_) => {
             let _ = writeln!(std::io::stderr(), "{}{text}", severity.prefix());
         }
@@ -156,7 +156,7 @@ macro_rules! msg_warn {
 }
 
 /// Logs a warning about a client, unless SIGTERM was caught: master(8) sends it to
-/// clients, too, and they break off. (The original is killed by SIGTERM.)
+/// clients, too, and they break off. (The C program is killed by SIGTERM.)
 #[macro_export]
 macro_rules! msg_warn_client {
     ($($arg:tt)*) => {

@@ -1,7 +1,7 @@
 //! `msg_syslog`: messages to the system's log. The original's `msg_syslog`.
 //!
 //! syslog(3) waits for a syslogd(8) that does not read, and reconnects to one that
-//! was restarted. A message is lost only while there is none.
+//! was restarted. A message is lost only while no syslogd(8) runs.
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -27,7 +27,7 @@ pub fn msg_syslog_init(ident: &str, facility: libc::c_int) -> MsgOutput {
     // is kept here until the next call of openlog() has returned.
     unsafe { libc::openlog(ident.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, facility) };
     *kept = Some(ident);
-    // Allocated in advance, for the message that there is no memory.
+    // Allocated in advance, for the message about a lack of memory.
     let mut line = Vec::with_capacity(LOG_LINE_SIZE);
     Box::new(move |severity, text| {
         line.clear();

@@ -1,8 +1,8 @@
 //! `mymalloc`: memory allocation that ends the program if there is no memory. The
 //! original's `mymalloc`.
 //!
-//! The system's allocator, whose failure is logged as a fatal message with the
-//! requested size, as in the original. Nothing is allocated for that message.
+//! This is the system's allocator. Its failure is logged as a fatal message with the
+//! requested size, as in the C program. The message is logged without an allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use super::msg::{msg_die_plain, short_text};
 #[derive(Debug)]
 pub struct Mymalloc;
 
-// Set when the message is being logged.
+// True from the first failure on.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: each call is passed on to `System`, and its result returned unless it is

@@ -6,12 +6,13 @@ use std::os::fd::RawFd;
 use super::strerror::strerror;
 use crate::msg_warn;
 
-/// The limit if the system does not tell it.
+/// The limit if the system does not report one.
 const ASSUMED_LIMIT: usize = 256;
 
-/// Raises the limit on open files to the hard limit, and returns it. If that is
-/// refused, logs a warning and returns the old limit; if the system does not tell
-/// the limit, `ASSUMED_LIMIT`. The original's `open_limit()`: always the hard limit.
+/// Raises the limit on open files to the hard limit, and returns it. If the system
+/// refuses, logs a warning and returns the old limit. If the system does not report the
+/// limit, logs a warning and returns `ASSUMED_LIMIT`.
+/// The original's `open_limit()`: always the hard limit.
 pub fn open_limit() -> usize {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -60,8 +61,8 @@ pub fn open_files(limit: usize) -> io::Result<usize> {
 }
 
 /// Returns true if a call failed because there are too many open files, in this
-/// process or in the system, and for `ErrorKind::Other` from `unix_recv_fd`,
-/// where the system does not report the reason.
+/// process or in the system. Also returns true for `ErrorKind::Other`, with which
+/// `unix_recv_fd` fails if the system does not report the reason.
 pub fn is_out_of_fds(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         || err.kind() == io::ErrorKind::Other

@@ -10,9 +10,9 @@ pub fn printable(bytes: &[u8]) -> impl fmt::Display + '_ {
     Printable(bytes)
 }
 
-/// Replaces characters by `?`: with `utf8`, control characters, line and paragraph
-/// separators, and those that change the direction of the text; without, each byte
-/// that is not printable ASCII.
+/// Replaces unsafe characters by `?`. With `utf8` these are control characters, line and
+/// paragraph separators, and characters that change the direction of the text. Without
+/// it, each byte that is not printable ASCII is replaced.
 /// The original's `printable()`: also replaces unsafe characters that are not ASCII.
 pub fn printable_text(text: &str, utf8: bool) -> String {
     let mut line = String::with_capacity(text.len());
@@ -27,7 +27,7 @@ pub fn printable_text(text: &str, utf8: bool) -> String {
     line
 }
 
-/// Returns true if a character changes how a terminal shows others.
+/// Returns true if a character changes how a terminal shows other characters.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

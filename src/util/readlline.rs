@@ -1,8 +1,8 @@
 //! `readlline`: reads logical lines, as in main.cf. The original's `readlline`.
 //!
-//! A line that starts with white space continues the previous one. Empty lines,
-//! lines of white space, and lines whose first other character is `#` are skipped,
-//! also between continuation lines.
+//! A line that starts with white space continues the previous one. Empty lines, lines of
+//! white space, and lines that start with `#`, also after white space, are skipped, also
+//! between continuation lines.
 
 use super::printable::printable;
 use super::strtol::{is_space, skip_space};

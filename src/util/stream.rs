@@ -1,13 +1,13 @@
 //! `stream`: the connection to one client, with its buffers.
 //!
-//! The original's `VSTREAM`. Where that blocks, a function of this module waits
+//! The original's `VSTREAM`. Where the C program blocks, a function of this module waits
 //! (see [`wait`](super::wait)); the descriptors are non-blocking. Input is read in
 //! pieces of at most [`STREAM_BUFSIZE`] bytes, and only when the previous piece has
-//! been used up, so that printing a reply drops as much unread input as in the
-//! original. Errors and timeouts end the input: see [`NoInput`].
+//! been used up, so that printing a reply drops as much unread input as in the C
+//! program. Errors and timeouts end the input: see [`NoInput`].
 //!
-//! A stream is shared by the request that uses it and the event loop, which watches
-//! for the event that the request waits for, and makes the wait fail if it is late.
+//! A stream is shared by a request and the event loop. The loop watches for the event
+//! that the request waits for, and makes the wait fail if the client takes too long.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -20,14 +20,14 @@ use memchr::memchr;
 
 use super::wait::{wait_for, Wait};
 
-/// Size of the read buffer. The original's `VSTREAM_BUFSIZE`.
+/// Size of the read buffer, in bytes. The original's `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
 
 /// Maximum length of a list, in bytes of names and values.
 pub const LIST_LIMIT: usize = 65_536;
 
-/// Space that all streams read into, one after the other: the buffer of a client
-/// need not be larger than its input, and most clients have little.
+/// A buffer that all streams read into, one after the other. So the buffer of a stream
+/// need not be larger than its unread input, and most clients send little.
 #[derive(Clone, Debug)]
 pub struct ReadSpace(Rc<RefCell<[u8; STREAM_BUFSIZE]>>);
 
@@ -55,21 +55,21 @@ pub struct Stream {
     output: Option<File>,
     path: Rc<str>,
     wait: Cell<Wait>,
-    /// The current wait fails.
+    /// True if the current wait has to fail.
     is_timed_out: Cell<bool>,
-    /// No further request is begun.
+    /// True if no further request may begin.
     is_last_request: Cell<bool>,
-    /// All waits fail.
+    /// True if all waits have to fail.
     is_cut_off: Cell<bool>,
     input_end: Cell<Option<NoInput>>,
     /// The errno that ended the connection.
     error: Cell<Option<i32>>,
-    /// Output is discarded.
+    /// True if output is discarded.
     output_ended: Cell<bool>,
     read_space: ReadSpace,
     read_buf: RefCell<ReadBuf>,
     write_buf: RefCell<WriteBuf>,
-    /// For the names and numbers of a list, see [`Stream::take_text_buf`].
+    /// A buffer for names and numbers, see [`Stream::take_text_buf`].
     text_buf: RefCell<Vec<u8>>,
 }
 
@@ -77,7 +77,7 @@ pub struct Stream {
 struct ReadBuf {
     data: Vec<u8>,
     unread: Range<usize>,
-    /// Bytes of names and values of the current list.
+    /// Number of bytes of names and values in the current list.
     list_len: usize,
 }
 
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// Its name in messages. The original's `VSTREAM_PATH`.
+    /// The name of the connection in messages. The original's `VSTREAM_PATH`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -204,7 +204,8 @@ impl Stream {
         Ok(end.is_some())
     }
 
-    /// Ends a list, whose length is limited: the next string begins another.
+    /// Ends a list: the next string begins another, and counts from zero again towards
+    /// [`LIST_LIMIT`].
     pub fn end_list(&self) {
         self.read_buf.borrow_mut().list_len = 0;
     }
@@ -390,7 +391,8 @@ mod tests {
         }
     }
 
-    /// The next string, or the part before the end of input and its reason.
+    /// The next string, or the part of it before the end of input and the reason for
+    /// that end.
     fn next(stream: &Stream, meanwhile: impl FnMut()) -> (Vec<u8>, Option<NoInput>) {
         let mut string = Vec::new();
         let result = finish(stream.get_string(&mut string), meanwhile);
@@ -491,8 +493,8 @@ mod tests {
         assert!(!finish(stream.next_request(), || stream.set_last_request()));
     }
 
-    /// Else clients that have sent many would delay the end of the process. (A client
-    /// that waits in the middle of a request has an empty buffer.)
+    /// Otherwise clients that have sent many requests would delay the end of the process.
+    /// (A client that waits in the middle of a request has an empty buffer.)
     #[test]
     fn a_stream_that_is_cut_off_has_no_other_request() {
         let (mut client, stream) = pair();

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Returns "No such file or directory", not "No such file or directory (os error
-/// 2)". For messages with `%m` in the original.
+/// 2)". For messages that have `%m` in the C program.
 pub fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {

@@ -1,8 +1,8 @@
 //! `strtol`: converts numbers as strtol(3) does, and tests for white space as
 //! isspace(3) does.
 //!
-//! The original converts configuration values with strtol(3): white space, a
-//! sign, decimal digits. The caller checks the text after the number.
+//! The C program converts configuration values with strtol(3): white space, a sign,
+//! decimal digits. The caller checks the text after the number.
 
 /// The result of [`strtol`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Strtol<'a> {
     pub value: i64,
     /// The text after the number; all of the text if there are no digits.
     pub rest: &'a [u8],
-    /// The number did not fit: `value` is the minimum or maximum.
+    /// True if the number did not fit: `value` is then the minimum or maximum.
     pub overflow: bool,
 }
 

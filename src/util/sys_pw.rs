@@ -67,8 +67,8 @@ pub(super) fn lookup<Entry, Copy>(
         let mut entry = MaybeUninit::<Entry>::zeroed();
         let mut result = ptr::null_mut();
         match call(entry.as_mut_ptr(), &mut buffer, &mut result) {
-            // SAFETY: such a function sets the pointer to null, or to `entry`, which
-            // it has filled in.
+            // SAFETY: a function such as getpwnam_r(3) sets the pointer to null, or to
+            // `entry`, which it has filled in.
             0 => return unsafe { result.as_ref() }.map(copy),
             libc::ERANGE if buffer.len() < MAX_BUFFER => buffer.resize(buffer.len() * 2, 0),
             libc::EINTR => {}

@@ -1,9 +1,9 @@
 //! `timer`: a queue of timer requests. The part of the original's `events.c` that
 //! deals with time.
 //!
-//! The original has a sorted list of callbacks that each request walks. Here a
+//! The C program has a sorted list of callbacks, which each request walks. Here a
 //! request has a value instead of a callback, and a search tree makes each operation
-//! O(log n). The clock is monotonic: setting the time of day changes nothing.
+//! O(log n). The clock is monotonic: setting the time of day has no effect.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -52,7 +52,7 @@ pub fn unix_recv_fd(socket: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// The system does not report which of the two it was.
+/// The system does not report which of the two reasons it had.
 const REFUSED: &str = "refused by the system: too many open files, or its security rules";
 
 /// Takes the descriptors of all control messages.
@@ -64,13 +64,12 @@ const REFUSED: &str = "refused by the system: too many open files, or its securi
 /// have been taken before.
 unsafe fn take_all(msg: *const libc::msghdr) -> Vec<OwnedFd> {
     let mut fds = Vec::with_capacity(MAX_FDS);
-    // SAFETY: a header from CMSG_FIRSTHDR or CMSG_NXTHDR is within the control
-    // buffer, at its start, as there is space for one only. So its data is within
-    // the buffer, too, where it ends at `cmsg_len` or `msg_controllen`. (A truncated
-    // message has a larger `cmsg_len` on some systems; none is shorter than its
-    // header.) The pointers are derived
-    // from that of the whole buffer. The kernel has created each descriptor for
-    // this message: it has no other owner.
+    // SAFETY: a header from CMSG_FIRSTHDR or CMSG_NXTHDR is within the control buffer,
+    // at its start, as the buffer is large enough for one only. So its data is within
+    // the buffer, too, up to `cmsg_len` or `msg_controllen`, whichever is less. (On some
+    // systems a truncated message has a larger `cmsg_len`; none is shorter than its
+    // header.) The pointers are derived from that of the whole buffer. The kernel has
+    // created each descriptor for this message: it has no other owner.
     unsafe {
         let mut cmsg = libc::CMSG_FIRSTHDR(msg);
         while !cmsg.is_null() {

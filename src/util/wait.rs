@@ -1,9 +1,9 @@
 //! `wait`: a request waits for its client without delaying other clients.
 //!
-//! The original blocks where a client has to do something first. Here a request
+//! The C program blocks where a client has to do something first. Here a request
 //! is an `async fn` with `.await` at the same places. There is no runtime: the
-//! event loop owns the future of each client and runs it until it waits. The
-//! reason for the wait is stored where both can see it, and the loop runs the
+//! event loop owns the future of each client and runs it until it waits. The future
+//! stores the event that it waits for where the loop can see it, and the loop runs the
 //! future again when the wait is over.
 
 use std::cell::Cell;
@@ -20,7 +20,7 @@ pub enum Wait {
     Input,
     /// Space for output.
     Output,
-    /// Nothing: it has yielded to other clients, and is in the run queue.
+    /// Its turn: the client has yielded to others, and is in the run queue.
     Yield,
 }
 

@@ -8,7 +8,7 @@
 //!
 //! alarm(2) has a resolution of a second, but the same interface on every system.
 //!
-//! The signal handler may interrupt anything, also the logging of a message. So it
+//! The signal handler may interrupt anything, even the logging of a message. So it
 //! makes only async-signal-safe calls, and [`watchdog_output`] prepares its message.
 
 use std::io;
