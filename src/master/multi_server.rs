@@ -112,7 +112,7 @@ fn run<S: MultiService>(
     drop_privileges(&options, &params)?;
     let open_files = open_file_limit();
     match options.single {
-        true => serve_stdio(service, &params),
+        true => serve_stdio(service),
         false => serve_clients(
             service,
             &options,
@@ -205,7 +205,7 @@ fn drop_privileges(options: &Options, params: &MailParams) -> Result<(), String>
 }
 
 /// Serves one request on stdin, and the requests that were read with it: option `-S`.
-fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), String> {
+fn serve_stdio<S: MultiService>(service: S) -> Result<(), String> {
     // SAFETY: both are open, as the Rust runtime opens /dev/null for those that are
     // not; and from here on they have no other user in this process.
     let [input, output] = [0, 1].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
@@ -217,25 +217,22 @@ fn serve_stdio<S: MultiService>(service: S, params: &MailParams) -> Result<(), S
         }
     });
     while !run_task(&mut task) {
-        wait_for_stdio(&stream, params.ipc_timeout)?;
+        wait_for_stdio(&stream)?;
     }
     drop(task);
     service.exit();
     Ok(())
 }
 
-/// Waits for the event that the request waits for. Makes the wait fail after
-/// `timeout`.
-fn wait_for_stdio(stream: &Stream, timeout: Duration) -> Result<(), String> {
-    let is_ready = match stream.wait() {
+/// Waits for the event that the request waits for, without a limit, as the C program
+/// does.
+fn wait_for_stdio(stream: &Stream) -> Result<(), String> {
+    let waited = match stream.wait() {
         Wait::Yield => Ok(true),
-        Wait::Request => read_wait(stream.as_fd(), Duration::MAX),
-        Wait::Input => read_wait(stream.as_fd(), timeout),
-        Wait::Output => write_wait(stream.output(), timeout),
+        Wait::Request | Wait::Input => read_wait(stream.as_fd(), Duration::MAX),
+        Wait::Output => write_wait(stream.output(), Duration::MAX),
     };
-    if !is_ready.map_err(|err| format!("poll: {}", strerror(&err)))? {
-        stream.time_out();
-    }
+    waited.map_err(|err| format!("poll: {}", strerror(&err)))?;
     Ok(())
 }
 
