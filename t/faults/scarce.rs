@@ -210,3 +210,31 @@ fn descriptors_that_were_inherited_are_counted() {
     }
     answers(&mut connect(&daemon));
 }
+
+#[test]
+fn without_memory_it_ends_with_the_message_of_the_c_program() {
+    const MORE: u64 = 4 << 20;
+    let setup = setup().entry(|entry| entry.unprivileged = false);
+    let daemon = setup.start().expect("start");
+    let mut client = connect(&daemon);
+    let size = daemon.status_field("VmSize").expect("/proc");
+    let size: u64 = size.trim_end_matches(" kB").parse().expect("a number");
+    sys::limit_address_space_of(daemon.pid(), (size << 10) + MORE).expect("prlimit");
+    let property = "p".repeat(60_000);
+    for number in 0.. {
+        let label = format!("label=d{number} property={property} label=e");
+        let sent = client.send_list(&format!("request=save_dest ttl=1000 {label} ."));
+        if sent.and_then(|()| client.receive_list()).is_err() {
+            break;
+        }
+        assert!(number < 1000, "60 MB in 4 MB");
+    }
+    let ended = daemon.wait().expect("its end");
+    let fatal = ended.log.last().expect("a line");
+    let fatal = fatal.strip_prefix("postfix/scache: fatal: ").expect(fatal);
+    let (function, rest) = fatal.split_once(": ").expect(fatal);
+    assert!(["mymalloc", "myrealloc"].contains(&function), "{fatal}");
+    assert!(rest.starts_with("insufficient memory for "), "{fatal}");
+    assert!(rest.ends_with(" bytes: Cannot allocate memory"), "{fatal}");
+    assert_eq!(ended.status_text(), "exit 1");
+}

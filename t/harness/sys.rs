@@ -154,6 +154,15 @@ pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
     check(unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_NOFILE, &limit, old) }).map(drop)
 }
 
+/// Sets the soft and hard limit of the address space of another process, in bytes.
+#[cfg(target_os = "linux")]
+pub fn limit_address_space_of(pid: u32, most: u64) -> io::Result<()> {
+    let limit = rlimit(most, most);
+    let old = std::ptr::null_mut();
+    // SAFETY: as above.
+    check(unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_AS, &limit, old) }).map(drop)
+}
+
 /// Raises the limit of open files of this process as far as the system allows.
 /// Returns the limit.
 pub fn open_files_limit() -> io::Result<u64> {
