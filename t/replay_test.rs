@@ -1,9 +1,11 @@
 //! Tests that the replayer of transcripts notices differences: a transcript with one
-//! mistake in it must fail at the place of the mistake.
+//! mistake in it must fail at the place of the mistake. Tests also that src/DIFFERENCES
+//! has each difference that a transcript or a table names.
 
 mod harness;
 mod replay;
 
+use std::fs;
 use std::path::Path;
 
 use harness::kind::Kind;
@@ -152,4 +154,32 @@ fn bytes_as_text_and_back() {
     }
     assert_eq!(text::quoted("\"a\\0\"*2"), Ok(b"a\0a\0".to_vec()));
     assert_eq!(text::show_quoted(b"a\0 \""), "\"a\\0\\s\\x22\"");
+}
+
+/// A `differs:` line of a transcript, or of a table of options, is the title of a
+/// paragraph of src/DIFFERENCES.
+#[test]
+fn each_difference_has_a_paragraph() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("src/DIFFERENCES")).expect("the list");
+    for (directory, extension) in [("t/transcripts", "scn"), ("t/options", "cases")] {
+        let mut count = 0;
+        for entry in fs::read_dir(root.join(directory)).expect(directory) {
+            let path = entry.expect(directory).path();
+            if path.extension().is_none_or(|other| other != extension) {
+                continue;
+            }
+            let script = fs::read_to_string(&path).expect(directory);
+            for (line, number) in script.lines().zip(1..) {
+                let Some(title) = line.trim_start().strip_prefix("differs: ") else {
+                    continue;
+                };
+                let is_paragraph = text.contains(&format!("\n\n{title}\n\n    Here "));
+                let place = path.display();
+                assert!(is_paragraph, "{place}:{number}: no paragraph: {title}");
+                count += 1;
+            }
+        }
+        assert!(count > 0, "no line in {directory}");
+    }
 }

@@ -90,7 +90,7 @@ pub struct Script {
     pub arguments: Vec<String>,
     /// `stdio a`: this client is the daemon's standard input and output.
     pub stdio: Option<String>,
-    /// `differs: why`: a difference between the two programs.
+    /// `differs: TITLE`: a difference between the two programs.
     pub differs: Option<String>,
     /// `cut`: replay it again with every write cut in two at every place.
     pub cut: bool,
