@@ -44,7 +44,8 @@
 #
 # What is compiled in goes by its Postfix name. The values are those of the
 # Postfix that is installed, or else those of Debian's; any of them can be given
-# on the command line, and another value makes a new build.
+# on the command line, and another value makes a new build. docdir is where make
+# install puts the list of differences from the C program.
 
 # An ordinary user may not have it in the PATH.
 postconf = $(or $(shell PATH="$$PATH:/usr/sbin" postconf -dh $(1) 2>/dev/null),$(2))
@@ -57,6 +58,7 @@ data_directory    := $(call postconf,data_directory,/var/lib/postfix)
 meta_directory    := $(call postconf,meta_directory,/etc/postfix)
 shlib_directory   := $(call postconf,shlib_directory,/usr/lib/postfix)
 manpage_directory := $(call postconf,manpage_directory,/usr/share/man)
+docdir            := /usr/share/doc/scache-rs
 mail_owner        := $(call postconf,mail_owner,postfix)
 setgid_group      := $(call postconf,setgid_group,postdrop)
 default_privs     := $(call postconf,default_privs,nobody)
@@ -65,7 +67,7 @@ mail_release_date := $(call postconf,mail_release_date,20240304)
 
 settings = config_directory queue_directory daemon_directory command_directory \
 	data_directory meta_directory shlib_directory manpage_directory mail_owner \
-	setgid_group default_privs mail_version mail_release_date
+	setgid_group default_privs mail_version mail_release_date docdir
 $(foreach name,$(settings),$(if $(strip $($(name))),,$(error $(name)= must not be empty)))
 # As MailVersion::parse() has it.
 is_version := $(shell printf %s '$(subst ','\'',$(mail_version))' | \
@@ -225,7 +227,9 @@ INSTALL_DATA = $(INSTALL) -m 644
 # What was built is installed; nothing is built with other values meanwhile.
 install:
 	@test -f "$(DAEMON)" || { echo "make install: run make first" >&2; exit 1; }
-	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8"
+	$(INSTALL) -d "$(DESTDIR)$(daemon_directory)" "$(DESTDIR)$(manpage_directory)/man8" \
+		"$(DESTDIR)$(docdir)"
+	$(INSTALL_DATA) src/DIFFERENCES "$(DESTDIR)$(docdir)/DIFFERENCES"
 ifeq ($(DESTDIR),)
 	$(INSTALL_PROGRAM) "$(DAEMON)" "$(daemon_directory)/scache.new"
 	$(INSTALL_DATA) src/scache.8 "$(manpage_directory)/man8/scache.new"
@@ -235,14 +239,15 @@ else
 	$(INSTALL_DATA) src/scache.8 "$(DESTDIR)$(manpage_directory)/man8/scache.8"
 endif
 
-ifeq ($(DESTDIR),)
 uninstall:
+ifeq ($(DESTDIR),)
 	@conf/c-program restore "$(daemon_directory)" "$(manpage_directory)"
 else
-uninstall:
 	rm -f "$(DESTDIR)$(daemon_directory)/scache"
 	rm -f "$(DESTDIR)$(manpage_directory)/man8/scache.8"
 endif
+	rm -f "$(DESTDIR)$(docdir)/DIFFERENCES"
+	@rmdir "$(DESTDIR)$(docdir)" 2>/dev/null || true
 
 check-install: all
 	t/check-install "$(DAEMON)"
