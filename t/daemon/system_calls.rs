@@ -1,5 +1,5 @@
-//! Tests, by strace(1), that the list of system calls in README is right: a filter made
-//! from it must not kill the daemon.
+//! Tests, by strace(1), that the list of system calls in t/packages/README is right: a
+//! filter made from it must not kill the daemon.
 //!
 //! Calls that true(1) makes, too, are left out: they are calls of the dynamic loader, and
 //! depend on the C library.
@@ -25,14 +25,14 @@ use super::{ask, connect, kind, save, LOOKUP, NOTHING};
 
 type Calls = BTreeSet<String>;
 
-/// The lines before the names in README: calls of both programs, and calls of this
+/// The lines before the names in t/packages/README: calls of both programs, and calls of this
 /// program only.
 const BOTH: &str = "the C program, too:";
 const PORT: &str = "only this one:";
 
 /// The names after that line.
 fn listed(head: &str) -> Calls {
-    let readme = include_str!("../../README");
+    let readme = include_str!("../packages/README");
     let lines = readme.lines().skip_while(|line| line.trim() != head);
     let lines = lines
         .skip(1)
@@ -41,7 +41,7 @@ fn listed(head: &str) -> Calls {
         .flat_map(str::split_whitespace)
         .map(String::from)
         .collect();
-    assert!(!calls.is_empty(), "README: {head}");
+    assert!(!calls.is_empty(), "t/packages/README: {head}");
     calls
 }
 
@@ -206,6 +206,6 @@ fn its_system_calls_are_those_of_the_list_in_readme() {
         Calls::new()
     };
     let wrong = (missing, not_listed);
-    let sides = "listed in README, but not made; made, but not listed";
+    let sides = "listed in t/packages/README, but not made; made, but not listed";
     assert_eq!(wrong, Default::default(), "{sides}");
 }
