@@ -127,6 +127,8 @@ queue_empty() {
 # delivered NAME: the log lines about deliveries of NAME.
 delivered() { grep " to=<[0-9]*$1[0-9]*@.* status=" "$log"; }
 
+log_has() { [ "$(delivered "$1" | wc -l)" -ge "$2" ]; }
+
 # sum NAME: the sum of the numbers after NAME= in the standard input.
 sum() { sed -n "s/.*$1=\([0-9]*\).*/\1/p" | awk '{ n += $1 } END { print n + 0 }'; }
 
@@ -147,6 +149,7 @@ gone() { [ ! -d "/proc/$1" ]; }
 check_mail() {
     wait_until 60 sink_has "$1" "$2"
     wait_until 20 queue_empty
+    wait_until 20 log_has "$1" "$2"
     expect "$1: $2 messages at the sink" \
         equal "$(at_sink "$1" | sort -u | wc -l)" "$2"
     expect "$1: at most ${3:-0} arrived twice" \
