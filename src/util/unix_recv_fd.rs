@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::io::{Read, Write};
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, IntoRawFd, RawFd};
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
 
@@ -150,18 +150,53 @@ mod tests {
         msg.msg_iovlen = 1;
         msg.msg_control = control.as_mut_ptr().cast();
         msg.msg_controllen = control_len(fds.len()) as _;
+        let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         // SAFETY: the control buffer is aligned and large enough for these
         // descriptors, and everything in `msg` outlives the call.
         unsafe {
-            let cmsg = libc::CMSG_FIRSTHDR(&msg);
+            put_fds(&raw const msg, &fds);
+            assert_eq!(libc::sendmsg(socket.as_raw_fd(), &raw const msg, 0), 1);
+        }
+    }
+
+    /// Writes a control message with these descriptors.
+    ///
+    /// # Safety
+    ///
+    /// `msg` must have an aligned control buffer of `control_len(fds.len())` bytes.
+    unsafe fn put_fds(msg: *const libc::msghdr, fds: &[RawFd]) {
+        // SAFETY: the header and the data are within the control buffer.
+        unsafe {
+            let cmsg = libc::CMSG_FIRSTHDR(msg);
             (*cmsg).cmsg_level = libc::SOL_SOCKET;
             (*cmsg).cmsg_type = libc::SCM_RIGHTS;
             (*cmsg).cmsg_len = control_len(fds.len()) as _;
             let data = libc::CMSG_DATA(cmsg).cast::<libc::c_int>();
-            for (index, fd) in fds.iter().enumerate() {
-                data.add(index).write_unaligned(fd.as_raw_fd());
+            for (index, &fd) in fds.iter().enumerate() {
+                data.add(index).write_unaligned(fd);
             }
-            assert_eq!(libc::sendmsg(socket.as_raw_fd(), &msg, 0), 1);
+        }
+    }
+
+    /// Can be run by Miri, which has no recvmsg(2).
+    #[test]
+    fn descriptors_are_taken_up_to_the_end_of_the_control_buffer() {
+        for beyond in [0, 100] {
+            let sent = [(); MAX_FDS].map(|()| File::open("/dev/null").unwrap().into_raw_fd());
+            let mut control = [0u64; control_len(MAX_FDS).div_ceil(size_of::<u64>())];
+            // SAFETY: all-zero is a valid msghdr (null pointers, zero lengths).
+            let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+            msg.msg_control = control.as_mut_ptr().cast();
+            msg.msg_controllen = control_len(MAX_FDS) as _;
+            // SAFETY: the control buffer has this length, outlives its uses, and has
+            // descriptors without another owner.
+            let fds = unsafe {
+                put_fds(&raw const msg, &sent);
+                (*libc::CMSG_FIRSTHDR(&raw const msg)).cmsg_len += beyond;
+                take_all(&raw const msg)
+            };
+            let taken: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            assert_eq!(taken, sent);
         }
     }
 
