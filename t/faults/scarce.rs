@@ -159,7 +159,7 @@ fn of_two_descriptors_when_only_one_fits_none_is_kept() {
     assert_eq!(ask(&mut client, request), list("dummy= ."));
     let is_free = |fd: &u64| !daemon.proc(&format!("fd/{fd}")).exists();
     let next = (0..).find(is_free).expect("a number");
-    sys::limit_open_files_of(daemon.pid(), next + 1).expect("prlimit");
+    sys::limit_open_files_of(daemon.pid(), next + 1, next + 1).expect("prlimit");
     client.send_fds(&[file.as_fd(); 2], b"\0").expect("send");
     drop(file);
     assert_eq!(client.receive_list().expect("status"), list("status=2 ."));

@@ -62,7 +62,7 @@ struct LogState {
 /// A daemon that was started; it is killed when this is dropped.
 pub struct Daemon {
     child: Child,
-    directory: Directory,
+    directory: Arc<Directory>,
     status_pipe: Option<File>,
     entry: Entry,
     log: Arc<Log>,
@@ -72,13 +72,14 @@ pub struct Daemon {
 impl Daemon {
     pub(super) fn new(
         mut child: Child,
-        directory: Directory,
+        directory: Arc<Directory>,
         status: OwnedFd,
         entry: &Entry,
     ) -> Daemon {
         let started = Instant::now();
         let log = Arc::new(Log::default());
         if let Some(stderr) = child.stderr.take() {
+            sys::enlarge_pipe(stderr.as_fd());
             let collector = Arc::clone(&log);
             std::thread::spawn(move || collector.collect(stderr));
         } else {

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use super::daemon::Daemon;
@@ -43,6 +43,7 @@ pub struct Setup {
     env_removed: Vec<OsString>,
     nofile: Option<(u64, u64)>,
     sockets: usize,
+    listener: Option<Arc<UnixListener>>,
     status_on_a_pipe: bool,
     own_version: bool,
 }
@@ -76,6 +77,7 @@ impl Setup {
             env_removed: Vec::new(),
             nofile: None,
             sockets: 1,
+            listener: None,
             status_on_a_pipe: false,
             own_version: false,
         }
@@ -163,6 +165,13 @@ impl Setup {
         self
     }
 
+    /// The socket to listen on, instead of a new one: the next process after `postfix
+    /// reload` has that of the one before.
+    pub fn listener(mut self, listener: Arc<UnixListener>) -> Setup {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Uses a pipe for the status messages, and not a pair of sockets.
     pub fn status_on_a_pipe(mut self) -> Setup {
         self.status_on_a_pipe = true;
@@ -184,27 +193,31 @@ impl Setup {
     }
 
     /// Starts the daemon in a directory of [`Setup::prepare`].
-    pub fn start_in(self, directory: Directory) -> io::Result<Daemon> {
-        self.start_with(directory, Stdio::null(), None)
+    pub fn start_in(self, directory: impl Into<Arc<Directory>>) -> io::Result<Daemon> {
+        self.start_with(directory.into(), Stdio::null(), None)
     }
 
     /// Starts the daemon with `stdio` as standard input and output, for -S.
     pub fn start_on(self, stdio: OwnedFd) -> io::Result<Daemon> {
         let directory = self.prepare()?;
-        self.start_with(directory, Stdio::from(stdio.try_clone()?), Some(stdio))
+        self.start_with(
+            directory.into(),
+            Stdio::from(stdio.try_clone()?),
+            Some(stdio),
+        )
     }
 
     /// Starts the daemon in a directory of [`Setup::prepare`], with a pipe as stderr
     /// that nobody reads. Also returns the pipe.
     pub fn start_unheard(self, directory: Directory) -> io::Result<(Daemon, OwnedFd)> {
         let (read, write) = sys::pipe()?;
-        let daemon = self.start_to(directory, Stdio::null(), None, Stdio::from(write))?;
+        let daemon = self.start_to(directory.into(), Stdio::null(), None, Stdio::from(write))?;
         Ok((daemon, read))
     }
 
     fn start_with(
         self,
-        directory: Directory,
+        directory: Arc<Directory>,
         stdin: Stdio,
         stdout: Option<OwnedFd>,
     ) -> io::Result<Daemon> {
@@ -213,14 +226,19 @@ impl Setup {
 
     fn start_to(
         self,
-        directory: Directory,
+        directory: Arc<Directory>,
         stdin: Stdio,
         stdout: Option<OwnedFd>,
         stderr: Stdio,
     ) -> io::Result<Daemon> {
         fs::metadata(&self.binary).map_err(|error| self.cannot_run(error))?;
         let most = sys::open_files_limit()?;
-        let listeners = self.listen(directory.path())?;
+        let own = match &self.listener {
+            Some(_) => Vec::new(),
+            None => self.listen(directory.path())?,
+        };
+        let listeners: Vec<&UnixListener> =
+            self.listener.as_deref().into_iter().chain(&own).collect();
         let (flow_read, flow_write) = sys::pipe()?;
         let (status_read, status_write) = self.status()?;
         let ends = [flow_read.as_fd(), flow_write.as_fd(), status_write.as_fd()];
@@ -274,7 +292,8 @@ impl Setup {
             .set_modified(SystemTime::now() - Duration::from_secs(3600))
     }
 
-    fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
+    /// Makes the sockets to listen on.
+    pub fn listen(&self, directory: &Path) -> io::Result<Vec<UnixListener>> {
         let listen = |number| {
             let listener = UnixListener::bind(self.entry.socket_path(directory, number))?;
             listener.set_nonblocking(true)?;

@@ -73,6 +73,17 @@ unsafe fn pipe_close_on_exec(ends: &mut [RawFd; 2]) -> libc::c_int {
     }
 }
 
+/// Gives a pipe a larger buffer, if the system allows it: a log line of any length fits.
+pub fn enlarge_pipe(pipe: BorrowedFd<'_>) {
+    // SAFETY: F_SETPIPE_SZ takes a plain number.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20)
+    };
+    #[cfg(not(target_os = "linux"))]
+    let _ = pipe;
+}
+
 /// Makes `command` start its process with `fds` as descriptors 3, 4, 5 ..., which
 /// must come from [`moved_up`] and stay open until then; with `nofile` as its soft
 /// and hard limit of open files; and with no signal ignored or blocked, even if the
@@ -146,8 +157,8 @@ pub fn limit_cpu_time(command: &mut Command, seconds: u64) {
 
 /// Sets the soft and hard limit of open files of another process.
 #[cfg(target_os = "linux")]
-pub fn limit_open_files_of(pid: u32, most: u64) -> io::Result<()> {
-    let limit = rlimit(most, most);
+pub fn limit_open_files_of(pid: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = rlimit(soft, hard);
     let old = std::ptr::null_mut();
     // SAFETY: `limit` is a valid rlimit for the length of the call, and the old
     // one is not asked for.
@@ -358,4 +369,27 @@ pub fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()
     // SAFETY: `linger` is readable for its size.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.cast(), size) })?;
     Ok(())
+}
+
+/// The bytes that have come on a socket, without taking them, up to 1000.
+pub fn peek(socket: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 1000];
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    let start = bytes.as_mut_ptr().cast();
+    // SAFETY: `bytes` is writable for its length.
+    let count = unsafe { libc::recv(socket.as_raw_fd(), start, bytes.len(), flags) };
+    bytes.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
+    Ok(bytes)
+}
+
+/// Returns true if no process has the other end of a pair of sockets.
+pub fn has_hung_up(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, valid for the length of the call.
+    check(unsafe { libc::poll(&mut poll, 1, 0) })?;
+    Ok(poll.revents & libc::POLLHUP != 0)
 }
