@@ -180,7 +180,7 @@ fn a_session_that_the_system_refuses_costs_another_one_and_not_the_client() {
     assert_eq!(ask(&mut client, request), list("dummy= ."));
     let is_free = |fd: &u64| !daemon.proc(&format!("fd/{fd}")).exists();
     let next = (0..).find(is_free).expect("a number");
-    sys::limit_open_files_of(daemon.pid(), next).expect("prlimit");
+    sys::limit_open_files_of(daemon.pid(), next, next).expect("prlimit");
     client.send_fd(file.as_fd()).expect("send");
     drop(file);
     assert_eq!(client.receive_list().expect("status"), list("status=2 ."));
