@@ -294,7 +294,7 @@ impl MultiService for Scache {
                 }
             }
             stream.fflush().await;
-            stream.end_list();
+            stream.end_request();
             if !stream.has_unread() {
                 return;
             }

@@ -229,9 +229,9 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             match &self.fdtable[fd as usize] {
                 Some(Owner::Master) => return Err(End::MasterGone),
                 Some(Owner::Sigterm) => return Err(End::Terminated),
-                Some(Owner::Listener(_)) => self.multi_server_accept_local(fd, now)?,
+                Some(Owner::Listener(_)) => self.multi_server_accept_local(fd, now),
                 Some(Owner::Client(client)) if client.stream.wait() != Wait::Yield => {
-                    self.run_client(fd, now)?;
+                    self.run_client(fd, now);
                 }
                 Some(Owner::Client(_)) | None => {}
             }
@@ -240,13 +240,13 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             let Some(fd) = self.run_queue.pop_front() else {
                 break;
             };
-            self.run_client(fd, now)?;
+            self.run_client(fd, now);
         }
         for _ in 0..MAX_TIMER_EVENTS {
             match self.timers.pop_due(now) {
                 Some(Timer::Idle) => return Err(End::Idle),
                 Some(Timer::Accept) => self.resume_accept(),
-                Some(Timer::Client(fd)) => self.client_timer_event(fd, now)?,
+                Some(Timer::Client(fd)) => self.client_timer_event(fd, now),
                 None => break,
             }
         }
@@ -322,8 +322,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             };
             client.stream.set_last_request();
             if client.stream.wait() == Wait::Request {
-                // Its only error is a reason to end, and the server is ending.
-                let _ = self.run_client(fd, now);
+                self.run_client(fd, now);
             }
         }
         let mut ready = Vec::new();

@@ -140,7 +140,6 @@ pub struct MasterPipe {
     generation: u32,
     /// The last status that was reported.
     reported: Cell<Option<MasterStatus>>,
-    is_gone: Cell<bool>,
 }
 
 impl MasterPipe {
@@ -150,15 +149,13 @@ impl MasterPipe {
             pipe: File::from(pipe),
             generation,
             reported: Cell::new(None),
-            is_gone: Cell::new(false),
         }
     }
 
     /// Reports the status of this process to master(8): process ID, generation and
     /// status as 32-bit numbers in native byte order. Sends only the first "taken" and
     /// the first "available", which show that the process was of use: with a process
-    /// limit of 1, master(8) needs no others. Those are only logged. If this fails,
-    /// [`MasterPipe::is_gone`] is true.
+    /// limit of 1, master(8) needs no others. Those are only logged.
     /// The original's `master_notify()`: sends only the first two.
     pub fn master_notify(&self, status: MasterStatus) {
         if msg_verbose() > 0 {
@@ -171,13 +168,8 @@ impl MasterPipe {
         }
         self.reported.set(Some(status));
         let words = [std::process::id(), self.generation, status as u32];
-        let result = (&self.pipe).write_all(words.map(u32::to_ne_bytes).as_flattened());
-        self.is_gone.set(result.is_err());
-    }
-
-    /// Returns true if a report has failed: master(8) has gone.
-    pub fn is_gone(&self) -> bool {
-        self.is_gone.get()
+        // It fails if master(8) has gone, which the event loop finds in its next round.
+        let _ = (&self.pipe).write_all(words.map(u32::to_ne_bytes).as_flattened());
     }
 }
 

@@ -42,13 +42,9 @@ pub async fn attr_scan(stream: &Stream, flag: AttrFlag, wanted: &mut [RecvAttr<'
     if !stream.peek().await {
         return 0;
     }
-    let wanted_count = wanted.len() as i32;
     let mut text = stream.take_text_buf();
     let count = attr_vscan0(stream, flag, wanted, &mut text).await;
     stream.keep_text_buf(text);
-    if flag == AttrFlag::Strict || count != wanted_count {
-        stream.end_list();
-    }
     count
 }
 

@@ -23,7 +23,7 @@ use super::wait::{wait_for, Wait};
 /// Size of the read buffer, in bytes. The original's `VSTREAM_BUFSIZE`.
 pub const STREAM_BUFSIZE: usize = 4096;
 
-/// Maximum length of a list, in bytes of names and values.
+/// Maximum length of the lists of a request, in bytes of names and values.
 pub const LIST_LIMIT: usize = 65_536;
 
 /// A buffer that all streams read into, one after the other. So the buffer of a stream
@@ -44,7 +44,7 @@ pub enum NoInput {
     Eof,
     /// The client took too long.
     Timeout,
-    /// The list is longer than [`LIST_LIMIT`].
+    /// The lists of the request are longer than [`LIST_LIMIT`].
     TooLong,
 }
 
@@ -77,7 +77,7 @@ pub struct Stream {
 struct ReadBuf {
     data: Vec<u8>,
     unread: Range<usize>,
-    /// Number of bytes of names and values in the current list.
+    /// Number of bytes of names and values in the current request.
     list_len: usize,
 }
 
@@ -204,9 +204,9 @@ impl Stream {
         Ok(end.is_some())
     }
 
-    /// Ends a list: the next string begins another, and counts from zero again towards
-    /// [`LIST_LIMIT`].
-    pub fn end_list(&self) {
+    /// Ends a request: the next string belongs to another, and counts from zero again
+    /// towards [`LIST_LIMIT`].
+    pub fn end_request(&self) {
         self.read_buf.borrow_mut().list_len = 0;
     }
 

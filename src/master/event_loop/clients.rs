@@ -1,14 +1,14 @@
 //! `clients`: the clients of the event loop, from accept to disconnect.
 //!
 //! The functions of the original's `multi_server.c` that deal with one client.
-//! Failures are logged. A function returns an error if the loop should end.
+//! Failures are logged.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{End, EventLoop, MultiService, Owner, Timer};
+use super::{EventLoop, MultiService, Owner, Timer};
 use crate::master::master_proto::{MasterPipe, MasterStatus};
 use crate::util::event::Interest;
 use crate::util::msg::msg_verbose;
@@ -43,30 +43,26 @@ const SERVICE_FDS: usize = 8;
 impl<S: MultiService> EventLoop<'_, S> {
     /// Accepts a client. Pauses accepting if there is no free descriptor.
     /// The original's `multi_server_accept_local()`.
-    pub(super) fn multi_server_accept_local(
-        &mut self,
-        listener: RawFd,
-        now: Instant,
-    ) -> Result<(), End> {
+    pub(super) fn multi_server_accept_local(&mut self, listener: RawFd, now: Instant) {
         if self.pause_timer.is_some() {
-            return Ok(());
+            return;
         }
         let shared_fds = self.limits.open_files.saturating_sub(self.own_fds);
         let service_fds = SERVICE_FDS.min(shared_fds / 2);
         let free = shared_fds.saturating_sub(self.client_count);
         if free <= service_fds {
             self.pause_out_of_fds(now);
-            return Ok(());
+            return;
         }
         if free.saturating_sub(self.service.descriptors()) <= service_fds {
             self.service.evict();
         }
         let accepted = match &self.fdtable[listener as usize] {
             Some(Owner::Listener(socket)) => sane_accept(socket),
-            _ => return Ok(()),
+            _ => return,
         };
         match accepted {
-            Ok(client) => return self.multi_server_wakeup(client, now),
+            Ok(client) => self.multi_server_wakeup(client, now),
             Err(err) if is_temporary(&err) => {}
             Err(err) if is_out_of_fds(&err) => {
                 self.service.evict();
@@ -80,7 +76,6 @@ impl<S: MultiService> EventLoop<'_, S> {
                 self.pause_accept(now);
             }
         }
-        Ok(())
     }
 
     /// Pauses accepting because clients use all descriptors.
@@ -121,14 +116,14 @@ impl<S: MultiService> EventLoop<'_, S> {
     }
 
     /// Starts the task of a client. The original's `multi_server_wakeup()`.
-    fn multi_server_wakeup(&mut self, socket: UnixStream, now: Instant) -> Result<(), End> {
+    fn multi_server_wakeup(&mut self, socket: UnixStream, now: Instant) {
         let fd = socket.as_raw_fd();
         if msg_verbose() > 0 {
             msg_info!("connection established fd {fd}");
         }
         if let Err(err) = socket.set_nonblocking(true) {
             msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
-            return Ok(());
+            return;
         }
         let stream = Rc::new(Stream::new(
             socket.into(),
@@ -145,24 +140,24 @@ impl<S: MultiService> EventLoop<'_, S> {
         });
         if let Err(err) = self.add_fd(fd, client) {
             msg_warn!("cannot serve client fd {fd}: {}", strerror(&err));
-            return Ok(());
+            return;
         }
         if let Some(timer) = self.idle_timer.take() {
             self.timers.cancel(timer);
         }
         self.client_count += 1;
         self.limit_service();
-        self.run_client(fd, now)
+        self.run_client(fd, now);
     }
 
     /// Runs the task of a client until it waits, and watches for the end of the wait.
-    pub(super) fn run_client(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
+    pub(super) fn run_client(&mut self, fd: RawFd, now: Instant) {
         let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
-            return Ok(());
+            return;
         };
         if run(&mut client.task) {
             self.multi_server_disconnect(fd, now);
-            return Ok(());
+            return;
         }
         let wait = client.stream.wait();
         client.deadline = match wait {
@@ -186,23 +181,19 @@ impl<S: MultiService> EventLoop<'_, S> {
                 self.cut_off(fd, now);
             }
         }
-        match self.master.is_gone() && !self.is_ending {
-            true => Err(End::MasterGone),
-            false => Ok(()),
-        }
     }
 
     /// Handles a client's timer: the wait fails if its deadline has passed.
-    pub(super) fn client_timer_event(&mut self, fd: RawFd, now: Instant) -> Result<(), End> {
+    pub(super) fn client_timer_event(&mut self, fd: RawFd, now: Instant) {
         let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
-            return Ok(());
+            return;
         };
         client.timer = client
             .deadline
             .filter(|&deadline| deadline > now)
             .map(|deadline| self.timers.request(deadline, Timer::Client(fd)));
         if client.timer.is_some() || client.deadline.is_none() {
-            return Ok(());
+            return;
         }
         // The poller reports a limited number of descriptors. This one may be ready,
         // but not reported yet.
@@ -213,7 +204,7 @@ impl<S: MultiService> EventLoop<'_, S> {
         if !is_ready.unwrap_or(false) {
             client.stream.time_out();
         }
-        self.run_client(fd, now)
+        self.run_client(fd, now);
     }
 
     /// Closes a connection. The original's `multi_server_disconnect()`.
@@ -240,9 +231,7 @@ impl<S: MultiService> EventLoop<'_, S> {
     pub(super) fn cut_off(&mut self, fd: RawFd, now: Instant) {
         if let Some(Owner::Client(client)) = &self.fdtable[fd as usize] {
             client.stream.cut_off();
-            // Its only error is a reason to end, which the next run of a client returns
-            // again.
-            let _ = self.run_client(fd, now);
+            self.run_client(fd, now);
         }
     }
 
