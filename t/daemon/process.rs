@@ -312,10 +312,14 @@ fn a_descriptor_that_master_should_have_left_open_is_named() {
         ("6<&5", "descriptor 6 from master: not a listening socket"),
     ] {
         let command = format!("exec \"$0\" \"$@\" {redirection}");
-        let daemon = Setup::new()
+        // The log socket gets the lowest descriptor that is free.
+        let setup = Setup::new()
+            .main_cf("maillog_file = /var/log/mail.log")
             .binary("/bin/sh")
-            .argv(&["-c", &command, scache, "-V", "-l", "-t", "unix"])
-            .start();
+            .argv(&["-c", &command, scache, "-V", "-l", "-t", "unix"]);
+        let directory = setup.prepare().expect("a directory");
+        let _postlogd = Postlogd::bind(directory.path(), "postlog");
+        let daemon = setup.start_in(directory);
         let ended = daemon.expect("start").wait().expect("end");
         let reason = in_words_of_libc(reason);
         assert_eq!(ended.log, [format!("postfix/scache: fatal: {reason}")]);
