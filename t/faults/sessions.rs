@@ -10,6 +10,7 @@ use crate::harness::daemon::Daemon;
 use crate::harness::master::Setup;
 use crate::harness::{need, sys};
 use crate::help::*;
+use crate::stopped_clock::Shim;
 
 /// A session for whose unsent data close(2) would wait for an hour.
 fn lingering() -> (TcpStream, TcpStream) {
@@ -313,4 +314,22 @@ fn a_lookup_that_closes_one_session_of_each_endpoint_says_at_which_it_stopped() 
     expected.push("find_endp: gave up after 100: endp_label=e100".to_string());
     expected.push("find_dest: not found: dest_label=d".to_string());
     assert_eq!(misses(daemon), expected);
+}
+
+#[test]
+fn statistics_are_logged_once_in_their_time_and_at_the_end() {
+    let Some(clock) = Shim::to_stop() else {
+        return;
+    };
+    let setup = setup().main_cf("connection_cache_status_update_time = 100s");
+    let daemon = clock.stopped(setup).start().expect("start");
+    let mut client = connect(&daemon);
+    for seconds in [0, 99, 100, 100, 150, 199] {
+        clock.off_by(seconds);
+        answers(&mut client);
+    }
+    drop(client);
+    let log = daemon.end().expect("end").log;
+    let begins = log.iter().filter(|line| line.contains("start interval"));
+    assert_eq!(begins.count(), 2, "{log:?}");
 }
