@@ -42,10 +42,9 @@ pub async fn attr_scan(stream: &Stream, flag: AttrFlag, wanted: &mut [RecvAttr<'
     if !stream.peek().await {
         return 0;
     }
-    let mut text = stream.take_text_buf();
-    let count = attr_vscan0(stream, flag, wanted, &mut text).await;
-    stream.keep_text_buf(text);
-    count
+    // For names and numbers; with room for those of a request.
+    let mut text = Vec::with_capacity(32);
+    attr_vscan0(stream, flag, wanted, &mut text).await
 }
 
 /// The original's `attr_vscan0()`.

@@ -69,8 +69,6 @@ pub struct Stream {
     read_space: ReadSpace,
     read_buf: RefCell<ReadBuf>,
     write_buf: RefCell<WriteBuf>,
-    /// A buffer for names and numbers, see [`Stream::take_text_buf`].
-    text_buf: RefCell<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +103,6 @@ impl Stream {
             read_space,
             read_buf: RefCell::default(),
             write_buf: RefCell::default(),
-            text_buf: RefCell::default(),
         }
     }
 
@@ -208,16 +205,6 @@ impl Stream {
     /// towards [`LIST_LIMIT`].
     pub fn end_request(&self) {
         self.read_buf.borrow_mut().list_len = 0;
-    }
-
-    /// Lends a buffer for scanning a list. [`Stream::keep_text_buf`] takes it back.
-    pub fn take_text_buf(&self) -> Vec<u8> {
-        self.text_buf.take()
-    }
-
-    /// Keeps the buffer for the next list.
-    pub fn keep_text_buf(&self, buf: Vec<u8>) {
-        self.text_buf.replace(buf);
     }
 
     /// Puts a string and a NUL into the write buffer. Drops the unread input in
