@@ -11,8 +11,8 @@
 //! then on: a value can refer to the parameters that were looked up before. The
 //! order is that of the C program, see [`mail_params`](super::mail_params).
 //!
-//! A main.cf that was modified within the last second may be incomplete. It is read
-//! again, as in the C program, but here only the last reading has an effect.
+//! A main.cf that was modified in this second or the one before may be incomplete. It is
+//! read again, as in the C program, but here only the last reading has an effect.
 //!
 //! Functions fail with the text of a fatal message.
 
@@ -231,7 +231,7 @@ impl MailConf {
     }
 }
 
-/// Reads a file until it was not modified during the reading or within a second
+/// Reads a file until it was not modified in the second of the reading or the one
 /// before, as the C program does. A time in the future counts as old.
 fn read_until_stable(path: &Path, name: &str) -> Result<Vec<u8>, String> {
     let mut before = now();

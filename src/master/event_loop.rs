@@ -190,7 +190,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     /// interface to events does. The original's `event_loop()`: all rounds, not one.
     pub fn event_loop(mut self, watchdog: &Watchdog) -> io::Result<()> {
         let (mut now, mut ready) = (Instant::now(), Vec::new());
-        self.start_idle_timer(now);
+        self.start_idle_timer();
         let end = loop {
             let deadline = self.next_deadline(now);
             now = self.wait(deadline, watchdog, &mut ready)?;
@@ -200,7 +200,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         };
         match end {
             End::Idle => self.multi_server_timeout(),
-            End::MasterGone | End::Terminated => self.multi_server_abort(end, now, watchdog)?,
+            End::MasterGone => self.multi_server_abort("master disconnect", now, watchdog)?,
+            End::Terminated => self.multi_server_abort("terminated", now, watchdog)?,
         }
         Ok(())
     }
@@ -231,7 +232,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
                 Some(Owner::Sigterm) => return Err(End::Terminated),
                 Some(Owner::Listener(_)) => self.multi_server_accept_local(fd, now),
                 Some(Owner::Client(client)) if client.stream.wait() != Wait::Yield => {
-                    self.run_client(fd, now);
+                    self.run_client(fd);
                 }
                 Some(Owner::Client(_)) | None => {}
             }
@@ -240,7 +241,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             let Some(fd) = self.run_queue.pop_front() else {
                 break;
             };
-            self.run_client(fd, now);
+            self.run_client(fd);
         }
         for _ in 0..MAX_TIMER_EVENTS {
             match self.timers.pop_due(now) {
@@ -261,8 +262,8 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
         deadlines.into_iter().flatten().min()
     }
 
-    fn start_idle_timer(&mut self, now: Instant) {
-        let deadline = now + self.limits.max_idle;
+    fn start_idle_timer(&mut self) {
+        let deadline = Instant::now() + self.limits.max_idle;
         self.idle_timer = Some(self.timers.request(deadline, Timer::Idle));
     }
 
@@ -279,16 +280,12 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
     /// The original's `multi_server_abort()`: finishes the requests that have begun.
     fn multi_server_abort(
         &mut self,
-        end: End,
+        why: &str,
         now: Instant,
         watchdog: &Watchdog,
     ) -> io::Result<()> {
         self.finish_requests(now, watchdog)?;
         if msg_verbose() > 0 {
-            let why = match end {
-                End::Terminated => "terminated",
-                End::MasterGone | End::Idle => "master disconnect",
-            };
             msg_info!("{why} -- exiting");
         }
         self.multi_server_exit();
@@ -322,7 +319,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             };
             client.stream.set_last_request();
             if client.stream.wait() == Wait::Request {
-                self.run_client(fd, now);
+                self.run_client(fd);
             }
         }
         let mut ready = Vec::new();
@@ -332,7 +329,7 @@ impl<'a, S: MultiService> EventLoop<'a, S> {
             let _ = self.round(&ready, now);
         }
         for fd in clients {
-            self.cut_off(fd, now);
+            self.cut_off(fd);
         }
         Ok(())
     }

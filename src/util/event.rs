@@ -7,10 +7,10 @@
 //!
 //! This is a thin layer over the polling crate, for two reasons. Registration is unsafe
 //! in the crate, because the descriptor has to stay open during the call; here the
-//! descriptor is borrowed. And on Linux a wait through the crate costs four system calls,
-//! because it arms a timer and a notifier that this program does not use. So on Linux
-//! this module waits on the crate's epoll descriptor directly, with one call. On other
-//! systems it waits through the crate.
+//! descriptor is borrowed. And on Linux a wait through the crate costs several system
+//! calls, because it arms a timer and a notifier that this program does not use. So on
+//! Linux this module waits on the crate's epoll descriptor directly, with one call. On
+//! other systems it waits through the crate.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};

@@ -24,8 +24,8 @@ pub unsafe fn set_handler(
     }
 }
 
-/// Unblocks a signal for this thread: the parent process may have blocked it, and a
-/// handler's own signal is blocked. Async-signal-safe.
+/// Unblocks a signal for this thread: in a handler its own signal is blocked.
+/// Async-signal-safe.
 pub fn unblock(signal: libc::c_int) {
     // SAFETY: all-zero is a valid sigset_t, which sigemptyset() initialises; the
     // pointers are to a local that outlives the calls.

@@ -47,8 +47,8 @@ pub fn signal_caught() -> bool {
     CAUGHT.load(Ordering::Relaxed)
 }
 
-/// The handler. It writes only once, to a pipe whose other end stays open, so the
-/// calls do not fail, and errno is not changed.
+/// The handler. It writes only once, to a pipe whose other end stays open while there
+/// are requests: its calls do not fail, and do not change errno.
 extern "C" fn note_signal(_signal: libc::c_int) {
     if !CAUGHT.swap(true, Ordering::Relaxed) {
         let fd = WRITE_END.load(Ordering::Relaxed);

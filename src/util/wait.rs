@@ -24,7 +24,7 @@ pub enum Wait {
     Yield,
 }
 
-/// The work for one client, from its first request to its end.
+/// The work for one client, from its connection to its end.
 pub type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Stores the event to wait for in `wait`, and returns to the caller of [`run`].

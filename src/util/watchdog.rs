@@ -33,7 +33,6 @@ const PAUSE: libc::c_uint = 1;
 
 // A signal handler has no argument but the signal.
 static TRIPS: AtomicU32 = AtomicU32::new(0);
-static STEPS: AtomicU32 = AtomicU32::new(0);
 static INTERVAL: AtomicU32 = AtomicU32::new(0);
 static OUTPUT: OnceLock<Vec<(RawFd, Vec<u8>)>> = OnceLock::new();
 
@@ -48,12 +47,13 @@ pub fn watchdog_output(lines: Vec<(RawFd, Vec<u8>)>) {
 pub struct Watchdog(());
 
 impl Watchdog {
-    /// Starts the alarm. Fails as sigaction(2) does.
+    /// Starts the alarm. The timeout is at least [`WATCHDOG_STEPS`] seconds. Fails as
+    /// sigaction(2) does.
     /// The original's `watchdog_create()` and `watchdog_start()`.
     pub fn new(timeout: Duration) -> io::Result<Watchdog> {
-        let (interval, steps) = alarms(timeout);
+        let timeout = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
+        let interval = timeout / WATCHDOG_STEPS;
         INTERVAL.store(interval, Ordering::Relaxed);
-        STEPS.store(steps, Ordering::Relaxed);
         // SAFETY: `watchdog_event` makes only async-signal-safe calls.
         unsafe { set_handler(libc::SIGALRM, watchdog_event) }?;
         // SAFETY: alarm() takes and returns plain numbers.
@@ -70,7 +70,7 @@ impl Watchdog {
 /// The handler. It changes errno only if it does not return.
 /// The original's `watchdog_event()`.
 extern "C" fn watchdog_event(_signal: libc::c_int) {
-    if TRIPS.fetch_add(1, Ordering::Relaxed) < STEPS.load(Ordering::Relaxed) {
+    if TRIPS.fetch_add(1, Ordering::Relaxed) < WATCHDOG_STEPS {
         // SAFETY: alarm() is async-signal-safe and takes a plain number.
         unsafe { libc::alarm(INTERVAL.load(Ordering::Relaxed)) };
         return;
@@ -94,36 +94,11 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
     }
 }
 
-/// Returns the seconds between alarms, and the number of alarms that make up at
-/// least the time allowed.
-fn alarms(timeout: Duration) -> (u32, u32) {
-    let timeout = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
-    let interval = (timeout / WATCHDOG_STEPS).max(1);
-    (interval, timeout.div_ceil(interval).max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
     use std::{env, thread};
-
-    #[test]
-    fn the_alarms_make_up_the_time_allowed() {
-        for (timeout, expected) in [
-            (18000, (6000, 3)),
-            (3, (1, 3)),
-            (0, (1, 1)),
-            (1, (1, 1)),
-            (2, (1, 2)),
-            (5, (1, 5)),
-            (11, (3, 4)),
-        ] {
-            assert_eq!(alarms(Duration::from_secs(timeout)), expected, "{timeout}");
-        }
-        let (interval, steps) = alarms(Duration::MAX);
-        assert!(u64::from(interval) * u64::from(steps) >= u64::from(u32::MAX));
-    }
 
     /// Starts this test program again, as one that hangs.
     #[test]
@@ -133,7 +108,7 @@ mod tests {
             "util::watchdog::tests::a_program_that_hangs_ends_with_a_line_and_status_1";
         if env::var_os(HANGS).is_some() {
             watchdog_output(vec![(libc::STDERR_FILENO, b"the line".to_vec())]);
-            let _watchdog = Watchdog::new(Duration::from_secs(1)).unwrap();
+            let _watchdog = Watchdog::new(Duration::from_secs(3)).unwrap();
             loop {
                 thread::park();
             }

@@ -156,31 +156,54 @@ fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
 
 #[test]
 fn a_round_that_waited_for_the_log_delays_no_deadline() {
-    const SLOW: Duration = Duration::from_secs(2);
     let setup = Setup::new().main_cf("connection_cache_farewell =");
     let (postlogd, daemon) = postlog(setup);
-    let (mut saver, mut other) = (connect(&daemon), connect(&daemon));
+    let mut saver = connect(&daemon);
     let (session, mut peer) = UnixStream::pair().expect("socketpair");
     ask(
         &mut saver,
         "request=save_endp ttl=1 label=e property=p .",
         "dummy= .",
     );
-    // Both in one round: a request with a warning, and then the session.
-    eventually("it waits for them", || sleeps(&daemon));
-    daemon.stop().expect("stop");
-    other.send_list("request=nonsense .").expect("send");
-    saver.send_fd(session.as_fd()).expect("send");
-    drop(session);
-    let _full = fill(&daemon.directory().join("q/public/postlog"));
-    daemon.signal(libc::SIGCONT).expect("kill");
-    thread::sleep(SLOW);
-    thread::spawn(move || while !postlogd.is_empty() {});
+    round_that_waits(&daemon, postlogd, Duration::from_secs(2), || {
+        saver.send_fd(session.as_fd()).expect("send");
+        drop(session);
+    });
     saver.receive_list().expect("status");
     let saved = Instant::now();
     assert_eq!(peer.read(&mut [0]).expect("read"), 0);
     let lived = saved.elapsed();
     assert!(lived < Duration::from_millis(2500), "lived for {lived:?}");
+}
+
+#[test]
+fn a_client_is_not_late_because_the_log_was() {
+    let (postlogd, daemon) = postlog(Setup::new().main_cf("ipc_timeout = 3s"));
+    let mut saver = connect(&daemon);
+    let (session, _peer) = UnixStream::pair().expect("socketpair");
+    round_that_waits(&daemon, postlogd, Duration::from_secs(4), || {
+        let request = "request=save_endp ttl=9 label=e property=p .";
+        saver.send_list(request).expect("send");
+    });
+    assert_eq!(saver.receive_list().expect("dummy"), list("dummy= ."));
+    eventually("it waits for the session", || sleeps(&daemon));
+    saver.send_fd(session.as_fd()).expect("send");
+    assert_eq!(saver.receive_list().expect("status"), list("status=0 ."));
+}
+
+/// Has the daemon wait for its log, for `time`, in a round in which it then reads what
+/// `send` sends.
+fn round_that_waits(daemon: &Daemon, postlogd: Postlogd, time: Duration, send: impl FnOnce()) {
+    let mut other = connect(daemon);
+    eventually("it waits for clients", || sleeps(daemon));
+    daemon.stop().expect("stop");
+    // This request has a warning.
+    other.send_list("request=nonsense .").expect("send");
+    send();
+    let _full = fill(&daemon.directory().join("q/public/postlog"));
+    daemon.signal(libc::SIGCONT).expect("kill");
+    thread::sleep(time);
+    thread::spawn(move || while !postlogd.is_empty() {});
 }
 
 /// Sends lines until a socket that has sent none cannot send one. Returns the sockets.

@@ -62,7 +62,7 @@ impl<S: MultiService> EventLoop<'_, S> {
             _ => return,
         };
         match accepted {
-            Ok(client) => self.multi_server_wakeup(client, now),
+            Ok(client) => self.multi_server_wakeup(client),
             Err(err) if is_temporary(&err) => {}
             Err(err) if is_out_of_fds(&err) => {
                 self.service.evict();
@@ -116,7 +116,7 @@ impl<S: MultiService> EventLoop<'_, S> {
     }
 
     /// Starts the task of a client. The original's `multi_server_wakeup()`.
-    fn multi_server_wakeup(&mut self, socket: UnixStream, now: Instant) {
+    fn multi_server_wakeup(&mut self, socket: UnixStream) {
         let fd = socket.as_raw_fd();
         if msg_verbose() > 0 {
             msg_info!("connection established fd {fd}");
@@ -147,22 +147,23 @@ impl<S: MultiService> EventLoop<'_, S> {
         }
         self.client_count += 1;
         self.limit_service();
-        self.run_client(fd, now);
+        self.run_client(fd);
     }
 
     /// Runs the task of a client until it waits, and watches for the end of the wait.
-    pub(super) fn run_client(&mut self, fd: RawFd, now: Instant) {
+    pub(super) fn run_client(&mut self, fd: RawFd) {
         let Some(Owner::Client(client)) = &mut self.fdtable[fd as usize] else {
             return;
         };
         if run(&mut client.task) {
-            self.multi_server_disconnect(fd, now);
+            self.multi_server_disconnect(fd);
             return;
         }
         let wait = client.stream.wait();
         client.deadline = match wait {
             Wait::Request | Wait::Yield => None,
-            Wait::Input | Wait::Output => Some(now + self.limits.ipc_timeout),
+            // Not the time when the round began: it may have waited for the log since.
+            Wait::Input | Wait::Output => Some(Instant::now() + self.limits.ipc_timeout),
         };
         if let (Some(deadline), None) = (client.deadline, client.timer) {
             client.timer = Some(self.timers.request(deadline, Timer::Client(fd)));
@@ -178,7 +179,7 @@ impl<S: MultiService> EventLoop<'_, S> {
             client.interest = interest;
             if let Err(err) = self.events.event_change(client.stream.as_fd(), interest) {
                 msg_warn!("cannot serve client: {}", strerror(&err));
-                self.cut_off(fd, now);
+                self.cut_off(fd);
             }
         }
     }
@@ -204,11 +205,11 @@ impl<S: MultiService> EventLoop<'_, S> {
         if !is_ready.unwrap_or(false) {
             client.stream.time_out();
         }
-        self.run_client(fd, now);
+        self.run_client(fd);
     }
 
     /// Closes a connection. The original's `multi_server_disconnect()`.
-    fn multi_server_disconnect(&mut self, fd: RawFd, now: Instant) {
+    fn multi_server_disconnect(&mut self, fd: RawFd) {
         let Some(Owner::Client(client)) = self.fdtable[fd as usize].take() else {
             return;
         };
@@ -222,16 +223,16 @@ impl<S: MultiService> EventLoop<'_, S> {
         self.client_count -= 1;
         self.limit_service();
         if self.client_count == 0 && !self.is_ending {
-            self.start_idle_timer(now);
+            self.start_idle_timer();
         }
         self.resume_accept();
     }
 
     /// Runs the task of a client to its end, with waits that fail.
-    pub(super) fn cut_off(&mut self, fd: RawFd, now: Instant) {
+    pub(super) fn cut_off(&mut self, fd: RawFd) {
         if let Some(Owner::Client(client)) = &self.fdtable[fd as usize] {
             client.stream.cut_off();
-            self.run_client(fd, now);
+            self.run_client(fd);
         }
     }
 
