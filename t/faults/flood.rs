@@ -72,3 +72,18 @@ fn a_new_client_is_accepted_and_served_in_the_meantime() {
     assert!(lines <= 2 * FLOODERS, "{lines}");
     is_read_to_the_end(daemon, flooders);
 }
+
+#[test]
+fn a_client_has_one_turn_also_when_there_is_more_input_for_it() {
+    const LISTS: usize = 20;
+    let daemon = setup().start().expect("start");
+    let (mut flooder, mut client) = (connect(&daemon), connect(&daemon));
+    daemon.stop().expect("stop");
+    flooder.send(&[FLOOD, FLOOD].concat()).expect("send");
+    let lists = [vec![0; LISTS], list("request=frobnicate .")].concat();
+    client.send(&lists).expect("send");
+    daemon.signal(libc::SIGCONT).expect("go on");
+    assert_eq!(client.receive_list().expect("reply"), list("status=1 ."));
+    let lines = lines_before(&daemon, "frobnicate");
+    assert!((LISTS..=2 * LISTS + 1).contains(&lines), "{lines}");
+}
