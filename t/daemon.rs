@@ -21,6 +21,9 @@ mod process;
 mod slow_log;
 #[path = "daemon/status.rs"]
 mod status;
+#[path = "clock/shim.rs"]
+#[allow(dead_code)]
+mod stopped_clock;
 #[path = "daemon/syslog.rs"]
 mod syslog;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]

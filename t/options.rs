@@ -395,13 +395,12 @@ impl Run {
         }
         let (pid, status) = wait(&mut command);
         let stderr = fs::read(dir.join("stderr")).unwrap();
-        let logged = match &self.log {
-            Some(log) if case.with_syslog => {
-                wait_for_syslogd(log, i);
-                log.lock().unwrap().remove(&pid)
-            }
-            _ => None,
-        };
+        // Also if it is not shown: a later process may have the same id.
+        let logged = self.log.as_ref().and_then(|log| {
+            wait_for_syslogd(log, i);
+            log.lock().unwrap().remove(&pid)
+        });
+        let logged = logged.filter(|_| case.with_syslog);
         let logs = [
             ("log", logged.unwrap_or_default()),
             ("postlog", postlog.map_or_else(Vec::new, received)),

@@ -85,7 +85,7 @@ fn wrong_replies_are_noticed() {
     spoilt("a< status=0 property=p1 .", "a< status=0 .", "test.scn:13:");
     spoilt("a< status=1 .", "a< status=1 property= .", "test.scn:19:");
     spoilt("a< status=1 .", "a< fd:one", "test.scn:19:");
-    spoilt("a< status=1 .", "a< silence", "test.scn:19:");
+    spoilt("a< status=1 .", "ready a\na< silence", "test.scn:20:");
     spoilt("a< status=1 .", "a< end", "test.scn:19:");
     spoilt("a< status=1 .\n", "", "test.scn:19:");
 }
@@ -103,7 +103,11 @@ fn swapped_replies_are_noticed() {
 fn wrong_descriptors_are_noticed() {
     spoilt("a< fd:one", "a< fd:two", "test.scn:15:");
     spoilt("a< fd:one", "a< .", "test.scn:15:");
-    spoilt("close a\n", "close a\nheld:one\n", "test.scn:21:");
+    spoilt(
+        "close a\n",
+        "close a\nclosed:one\nheld:one\n",
+        "test.scn:22:",
+    );
     spoilt("held:two\n", "heard:one \"bye\"\n", "test.scn:17:");
     spoilt("held:two\n", "hang-up:three\n", "test.scn:17:");
     spoilt("held:two\n", "hold:two\n", "test.scn:17:");

@@ -72,6 +72,13 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::{UnixDatagram, UnixStream};
+    use std::time::Duration;
+
+    use crate::util::poll_fd::read_wait;
+
+    /// Maximum time until another process that is just starting has closed what it has
+    /// inherited.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_socket_is_silent_until_the_peer_sends_something_or_closes() {
@@ -82,6 +89,7 @@ mod tests {
         assert!(!is_silent(socket.as_fd()), "nothing was consumed");
         let (socket, other) = UnixStream::pair().unwrap();
         drop(other);
+        assert!(read_wait(socket.as_fd(), PATIENCE).unwrap());
         assert!(!is_silent(socket.as_fd()));
         let (socket, other) = UnixDatagram::pair().unwrap();
         assert!(is_silent(socket.as_fd()));
@@ -94,6 +102,7 @@ mod tests {
         let (socket, other) = UnixStream::pair().unwrap();
         (&socket).write_all(b"unread").unwrap();
         drop(other);
+        assert!(read_wait(socket.as_fd(), PATIENCE).unwrap());
         assert!(!is_silent(socket.as_fd()));
     }
 

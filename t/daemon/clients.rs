@@ -87,8 +87,8 @@ fn max_idle_starts_when_the_last_client_goes() {
     // A sleep, because there is no event to wait for: the daemon must not exit meanwhile.
     std::thread::sleep(Duration::from_millis(6500));
     ask(&mut last, LOOKUP, NOTHING);
-    drop(last);
     let gone = Instant::now();
+    drop(last);
     let ended = daemon.wait().expect("end");
     let after = gone.elapsed();
     assert!(after >= least(5), "exited {after:?} after the last client");

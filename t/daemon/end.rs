@@ -10,6 +10,7 @@ use super::harness::client::{list, Client};
 use super::harness::daemon::{Daemon, Ended};
 use super::harness::kind::Kind;
 use super::harness::master::Setup;
+use super::stopped_clock::Shim;
 use super::{ask, connect, eventually, kind, save, warnings, LOOKUP, NOTHING};
 
 /// The cause of the end. SIGTERM kills the C program.
@@ -101,13 +102,35 @@ fn talk(client: &mut Client, conversation: &Conversation) {
     }
 }
 
+/// The clock for a daemon, which is stopped: after its end has begun it waits less than a
+/// second for its clients, and on a busy machine a client may not run within that time.
+/// None for the C program, which waits an hour, and if there is no cc(1).
+fn clock() -> Option<Shim> {
+    match kind() {
+        Kind::C => None,
+        Kind::Port => Shim::build(),
+    }
+}
+
+fn off_by(clock: &Option<Shim>, seconds: i64) {
+    if let Some(clock) = clock {
+        clock.off_by(seconds);
+    }
+}
+
+fn start(clock: &Option<Shim>) -> Daemon {
+    let setup = Setup::new().main_cf("connection_cache_ttl_limit = 100s");
+    let setup = match clock {
+        Some(clock) => clock.stopped(setup),
+        None => setup,
+    };
+    setup.start().expect("start")
+}
+
 /// Starts a daemon with a session and a binding, and does these steps with a client.
 /// Also returns the other end of the session.
-fn half_done(conversation: &Conversation) -> (Daemon, Client, UnixStream) {
-    let daemon = Setup::new()
-        .main_cf("connection_cache_ttl_limit = 100s")
-        .start()
-        .expect("start");
+fn half_done(clock: &Option<Shim>, conversation: &Conversation) -> (Daemon, Client, UnixStream) {
+    let daemon = start(clock);
     let mut client = connect(&daemon);
     let session = save(&mut client, "e");
     ask(
@@ -133,10 +156,11 @@ fn last_line(ended: &Ended) -> &str {
 
 #[test]
 fn a_request_that_has_begun_is_served_to_its_end() {
+    let clock = clock();
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
             for &cause in causes() {
-                let (mut daemon, mut client, _session) = half_done(&conversation[..place]);
+                let (mut daemon, mut client, _session) = half_done(&clock, &conversation[..place]);
                 begin_to_end(&mut daemon, cause);
                 talk(&mut client, &conversation[place..]);
                 assert_eq!(client.receive_end().expect("end"), (Vec::new(), 0));
@@ -152,8 +176,9 @@ fn a_request_that_has_begun_is_served_to_its_end() {
 /// cause of its end.
 #[test]
 fn a_request_that_is_not_read_yet_is_served() {
+    let clock = clock();
     for &cause in causes() {
-        let mut daemon = Setup::new().start().expect("start");
+        let mut daemon = start(&clock);
         let mut client = connect(&daemon);
         daemon.stop().expect("stop");
         client.send_list(LOOKUP).expect("send");
@@ -169,9 +194,10 @@ fn a_request_that_is_not_read_yet_is_served() {
 /// `postfix stop` sends SIGTERM to the clients as well. (It kills the C program.)
 #[test]
 fn clients_that_sigterm_has_ended_cause_no_warning() {
+    let clock = clock();
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
-            let (mut daemon, client, _session) = half_done(&conversation[..place]);
+            let (mut daemon, client, _session) = half_done(&clock, &conversation[..place]);
             daemon.stop().expect("stop");
             begin_to_end(&mut daemon, Cause::Sigterm);
             drop(client);
@@ -185,7 +211,8 @@ fn clients_that_sigterm_has_ended_cause_no_warning() {
 /// The daemon sends a status message for its first request, which fails here.
 #[test]
 fn the_first_request_is_served_although_its_status_message_fails() {
-    let mut daemon = Setup::new().start().expect("start");
+    let clock = clock();
+    let mut daemon = start(&clock);
     let mut client = connect(&daemon);
     client.send(b"request\0find_").expect("send");
     client.drained().expect("drained");
@@ -199,11 +226,13 @@ fn the_first_request_is_served_although_its_status_message_fails() {
 /// (The C program waits for the client for ipc_timeout, an hour.)
 #[test]
 fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
+    let clock = clock();
     for &cause in causes() {
         if kind() == Kind::C {
             return;
         }
-        let mut daemon = Setup::new().start().expect("start");
+        off_by(&clock, 0);
+        let mut daemon = start(&clock);
         let mut clients = [0; 4].map(|_| connect(&daemon));
         ask(&mut clients[0], LOOKUP, NOTHING);
         clients[1].send(b"requ").expect("send");
@@ -215,6 +244,7 @@ fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
         assert_eq!(clients[0].receive_end().expect("end"), (Vec::new(), 0));
         clients[3].send(b"endp\0label\0nothing\0\0").expect("send");
         assert_eq!(clients[3].receive_list().expect("reply"), list(NOTHING));
+        off_by(&clock, 1);
         let ended = daemon.wait().expect("end");
         assert!(last_line(&ended).ends_with("address lookup hits=0 miss=2 success=0%"));
     }
@@ -222,8 +252,9 @@ fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
 
 #[test]
 fn no_more_clients_are_accepted() {
+    let clock = clock();
     for &cause in causes() {
-        let mut daemon = Setup::new().start().expect("start");
+        let mut daemon = start(&clock);
         let mut client = connect(&daemon);
         client.send(b"request\0find_").expect("send");
         client.drained().expect("drained");

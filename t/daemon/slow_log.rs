@@ -158,14 +158,14 @@ fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
 fn a_round_that_waited_for_the_log_delays_no_deadline() {
     let setup = Setup::new().main_cf("connection_cache_farewell =");
     let (postlogd, daemon) = postlog(setup);
-    let mut saver = connect(&daemon);
+    let (mut saver, other) = (connect(&daemon), connect(&daemon));
     let (session, mut peer) = UnixStream::pair().expect("socketpair");
     ask(
         &mut saver,
         "request=save_endp ttl=1 label=e property=p .",
         "dummy= .",
     );
-    round_that_waits(&daemon, postlogd, Duration::from_secs(2), || {
+    round_that_waits(&daemon, postlogd, 2, other, || {
         saver.send_fd(session.as_fd()).expect("send");
         drop(session);
     });
@@ -179,9 +179,9 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
 #[test]
 fn a_client_is_not_late_because_the_log_was() {
     let (postlogd, daemon) = postlog(Setup::new().main_cf("ipc_timeout = 3s"));
-    let mut saver = connect(&daemon);
+    let (mut saver, other) = (connect(&daemon), connect(&daemon));
     let (session, _peer) = UnixStream::pair().expect("socketpair");
-    round_that_waits(&daemon, postlogd, Duration::from_secs(4), || {
+    round_that_waits(&daemon, postlogd, 4, other, || {
         let request = "request=save_endp ttl=9 label=e property=p .";
         saver.send_list(request).expect("send");
     });
@@ -191,10 +191,15 @@ fn a_client_is_not_late_because_the_log_was() {
     assert_eq!(saver.receive_list().expect("status"), list("status=0 ."));
 }
 
-/// Has the daemon wait for its log, for `time`, in a round in which it then reads what
-/// `send` sends.
-fn round_that_waits(daemon: &Daemon, postlogd: Postlogd, time: Duration, send: impl FnOnce()) {
-    let mut other = connect(daemon);
+/// Has the daemon wait for its log in a round, for that time, because of a request of
+/// `other`. In the same round it then reads what `send` sends.
+fn round_that_waits(
+    daemon: &Daemon,
+    postlogd: Postlogd,
+    seconds: u64,
+    mut other: Client,
+    send: impl FnOnce(),
+) {
     eventually("it waits for clients", || sleeps(daemon));
     daemon.stop().expect("stop");
     // This request has a warning.
@@ -202,7 +207,7 @@ fn round_that_waits(daemon: &Daemon, postlogd: Postlogd, time: Duration, send: i
     send();
     let _full = fill(&daemon.directory().join("q/public/postlog"));
     daemon.signal(libc::SIGCONT).expect("kill");
-    thread::sleep(time);
+    thread::sleep(Duration::from_secs(seconds));
     thread::spawn(move || while !postlogd.is_empty() {});
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::Read;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -84,6 +85,14 @@ pub fn answers(client: &mut Client) {
 /// A session: one end to be cached, the other end to see whether the first is open.
 pub fn session() -> (UnixStream, UnixStream) {
     UnixStream::pair().expect("socketpair")
+}
+
+/// A session whose other side has closed. (A process that another test is starting may
+/// have the other end open for a moment, so dropping it would not be enough.)
+pub fn dead_session() -> UnixStream {
+    let (file, other) = session();
+    other.shutdown(Shutdown::Both).expect("shutdown");
+    file
 }
 
 /// Waits until no process has the other end of a session. Returns the time.
@@ -184,7 +193,7 @@ impl Before {
     /// Asserts that the daemon uses at most `slack` KiB more memory.
     pub fn memory_is_back(&self, daemon: &Daemon, slack: u64) {
         let memory = daemon.memory().expect("/proc");
-        println!("VmRSS: {} KiB before, {memory} after", self.memory);
+        println!("memory: {} KiB before, {memory} after", self.memory);
         assert!(
             memory <= self.memory + slack,
             "{} KiB before, now {memory}",

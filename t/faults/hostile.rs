@@ -110,7 +110,7 @@ fn leave_at(
 /// Sends requests, each after the daemon has read the one before, until it reads no
 /// more. Returns their number.
 fn send_until_full(daemon: &Daemon, client: &mut Client, request: &[u8]) -> usize {
-    for count in 0..5000 {
+    for count in 0..100_000 {
         client.send(request).expect("send");
         if is_left_unread(daemon, client) {
             return count + 1;

@@ -113,8 +113,7 @@ fn a_session_that_is_evicted_gets_the_farewell() {
 fn a_lookup_closes_a_hundred_dead_sessions_and_goes_on_the_next_time() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let (dead, other) = session();
-    drop(other);
+    let dead = dead_session();
     for _ in 0..150 {
         save(&mut client, 100, "e", "dead", &dead);
     }
@@ -134,8 +133,7 @@ fn a_lookup_closes_a_hundred_dead_sessions_and_goes_on_the_next_time() {
 fn a_lookup_by_destination_looks_at_a_hundred_endpoints_and_goes_on_the_next_time() {
     let daemon = setup().start().expect("start");
     let mut client = connect(&daemon);
-    let (dead, other) = session();
-    drop(other);
+    let dead = dead_session();
     let (file, _other) = session();
     for number in 0..200 {
         for prop in ["q", "r"] {
@@ -219,8 +217,7 @@ fn sessions_that_are_found_dead_are_named_in_the_log_of_v() {
 fn line_about_dead(setup: Setup, dead: usize, alive: usize) -> Option<String> {
     let daemon = setup.start().expect("start");
     let mut client = connect(&daemon);
-    let ((hung_up, other), (file, _other)) = (session(), session());
-    drop(other);
+    let (hung_up, (file, _other)) = (dead_session(), session());
     for _ in 0..dead {
         save(&mut client, 100, "e", "dead", &hung_up);
     }
@@ -256,8 +253,7 @@ fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
         let bind = format!("request=save_dest ttl=100 label={dest} property=q label={endp} .");
         ask(&mut client, &bind);
     }
-    let (dead, other) = session();
-    drop(other);
+    let dead = dead_session();
     let save = |client: &mut Client, endp, count| {
         for _ in 0..count {
             save(client, 100, endp, "p", &dead);
@@ -292,8 +288,7 @@ fn a_lookup_that_closes_no_more_says_so_in_the_log_of_v() {
 fn a_lookup_that_closes_one_session_of_each_endpoint_says_at_which_it_stopped() {
     let daemon = setup().option("-v").start().expect("start");
     let mut client = connect(&daemon);
-    let (dead, other) = session();
-    drop(other);
+    let dead = dead_session();
     let bind = |client: &mut Client, endp: &str| {
         let bind = format!("request=save_dest ttl=100 label=d property=q label={endp} .");
         ask(client, &bind);

@@ -266,12 +266,14 @@ impl Daemon {
         Ok(connected.filter(|&inode| inode != 0).collect())
     }
 
-    /// Resident memory in KiB (VmRSS of /proc/PID/status).
+    /// Resident memory in KiB: Rss of smaps_rollup if that can be read, because VmRSS of
+    /// status is not exact if there are many processors.
     pub fn memory(&self) -> io::Result<u64> {
-        let memory = self.status_field("VmRSS")?;
+        let exact = self.proc_field("smaps_rollup", "Rss");
+        let memory = exact.or_else(|_| self.status_field("VmRSS"))?;
         let number = memory.split_whitespace().next();
         let number = number.and_then(|number| number.parse().ok());
-        number.ok_or_else(|| io::Error::other("VmRSS is no number"))
+        number.ok_or_else(|| io::Error::other("the memory is no number"))
     }
 
     /// CPU time (/proc/PID/schedstat).
@@ -310,8 +312,12 @@ impl Daemon {
 
     /// The value of this line of /proc/PID/status.
     pub fn status_field(&self, name: &str) -> io::Result<String> {
-        let status = fs::read_to_string(self.proc("status"))?;
-        let mut lines = status.lines();
+        self.proc_field("status", name)
+    }
+
+    fn proc_field(&self, file: &str, name: &str) -> io::Result<String> {
+        let text = fs::read_to_string(self.proc(file))?;
+        let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let value = value.ok_or_else(|| io::Error::other(format!("no {name}")))?;
         Ok(value.trim().to_string())

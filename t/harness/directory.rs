@@ -47,6 +47,7 @@ fn parent() -> &'static Path {
     static PARENT: OnceLock<PathBuf> = OnceLock::new();
     PARENT.get_or_init(|| {
         sys::set_usual_umask();
+        sys::inherit_none();
         let given = std::env::var_os("TMPDIR").map(PathBuf::from);
         let usual = ["/tmp", "/var/tmp"].map(PathBuf::from);
         let mut paths = given.into_iter().chain(usual);

@@ -22,7 +22,9 @@ impl Interposed {
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O", "-o", &library.path()]);
         cc.arg(source).arg("-ldl");
-        cc.status().ok()?.success().then_some(library)
+        let status = cc.status().ok()?;
+        assert!(status.success(), "cc: {status}");
+        Some(library)
     }
 
     /// Builds it for a test that is skipped without it; `purpose` is part of the

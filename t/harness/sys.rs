@@ -119,6 +119,15 @@ fn reset_signals() -> io::Result<()> {
     .map(drop)
 }
 
+/// Makes descriptors that the tests have inherited close-on-exec: a daemon has only those
+/// that master(8) would give it.
+pub fn inherit_none() {
+    for fd in 3..1024 {
+        // SAFETY: fcntl takes plain numbers; it refuses those of no descriptor.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
 /// Sets the umask to 022: other accounts have to read the files that tests make.
 pub fn set_usual_umask() {
     // SAFETY: umask takes and returns a plain number.

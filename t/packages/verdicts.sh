@@ -47,9 +47,12 @@ postfix_is_content() {
 
 # mail_flows: sends mail through the installed Postfix, whose daemons are in $daemons.
 mail_flows() {
-    unshare --mount sh -ec '
-        [ "$1" = "$2" ] || mount --bind "$1" "$2"
-        exec /srv/source/t/postfix/sandbox system deliver maillog
-        ' sh "$daemons" "$(postconf -d -h daemon_directory)" |
+    {
+        unshare --mount sh -ec '
+            [ "$1" = "$2" ] || mount --bind "$1" "$2"
+            exec /srv/source/t/postfix/sandbox system deliver maillog
+            ' sh "$daemons" "$(postconf -d -h daemon_directory)" ||
+            echo "FAILED: mail flows: status $?"
+    } |
         sed "s/^passed: /&$situation/; s/^FAILED: /&$situation/"
 }
