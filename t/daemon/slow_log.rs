@@ -191,6 +191,31 @@ fn a_client_is_not_late_because_the_log_was() {
     assert_eq!(saver.receive_list().expect("status"), list("status=0 ."));
 }
 
+#[test]
+fn max_idle_begins_after_the_line_about_the_last_client() {
+    let (postlogd, daemon) = postlog(verbose().main_cf("max_idle = 3s"));
+    let connect = || {
+        thread::scope(|scope| {
+            let client = scope.spawn(|| connect(&daemon));
+            while !client.is_finished() {
+                postlogd.is_empty();
+            }
+            client.join().expect("a client")
+        })
+    };
+    let client = connect();
+    while !postlogd.is_empty() {}
+    eventually("it waits for the client", || sleeps(&daemon));
+    daemon.stop().expect("stop");
+    drop(client);
+    let _full = fill(&daemon.directory().join("q/public/postlog"));
+    daemon.signal(libc::SIGCONT).expect("kill");
+    thread::sleep(Duration::from_secs(4));
+    while !postlogd.is_empty() {}
+    eventually("it waits for clients", || sleeps(&daemon));
+    drop(connect());
+}
+
 /// Has the daemon wait for its log in a round, for that time, because of a request of
 /// `other`. In the same round it then reads what `send` sends.
 fn round_that_waits(
