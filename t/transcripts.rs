@@ -2,6 +2,9 @@
 //! t/transcripts/*.scn and compares replies, descriptors, log lines and exit status;
 //! replays it again with -v, and compares the log with the .v1.log.
 //!
+//! In a transcript time passes only where it says so. If a replay fails and this program
+//! was stalled meanwhile, it is done again.
+//!
 //! Environment: `SCACHE` is the program under test (default: the program that cargo
 //! built), `RECORD=1` records the expectations anew (with the C program only), `CHROOT=1`
 //! runs the daemon in a chroot jail, `PRIVILEGED=1` makes it keep its privileges,
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use harness::kind::{Kind, Program};
 use harness::master::{self, Setup};
@@ -73,12 +77,13 @@ fn main() -> ExitCode {
     let next = AtomicUsize::new(0);
     let ignored = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
+    std::thread::spawn(count_stalls);
     println!("\nrunning {} tests", scripts.len());
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(path) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = replay_file(path, &options);
+                    let result = replay_in_time(path, &options);
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
                     let verdict = match result {
                         Ok(true) => "ok",
@@ -131,6 +136,38 @@ fn scripts(arguments: &[String]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths.filter(wanted).collect();
     paths.sort();
     paths
+}
+
+/// Number of times at which this program did not run for [`STALL`] although it could.
+static STALLS: AtomicUsize = AtomicUsize::new(0);
+
+const STALL: Duration = Duration::from_millis(200);
+
+/// Maximum number of replays that fail before the transcript does.
+const TRIES: usize = 4;
+
+fn count_stalls() {
+    loop {
+        let start = Instant::now();
+        std::thread::sleep(STALL / 4);
+        if start.elapsed() > STALL {
+            STALLS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Does [`replay_file`] again if it fails and there was a stall.
+fn replay_in_time(path: &Path, options: &Options) -> Result<bool, String> {
+    for _ in 1..TRIES {
+        let before = STALLS.load(Ordering::Relaxed);
+        match replay_file(path, options) {
+            Err(what) if STALLS.load(Ordering::Relaxed) > before => {
+                println!("after a stall, tried again: {what}");
+            }
+            result => return result,
+        }
+    }
+    replay_file(path, options)
 }
 
 /// Does all replays of a transcript. Returns false if it is for other versions. The
