@@ -239,8 +239,7 @@ impl Stream {
             let mut output = self.output.as_ref().unwrap_or(&self.input);
             match output.write(&data[*written..]) {
                 Ok(count) => *written += count,
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) if is_temporary(&err) => return false,
                 Err(err) => {
                     self.fail(&err);
                     self.output_ended.set(true);
