@@ -119,11 +119,17 @@ fn a_session_that_was_sent_is_the_clients_even_if_it_never_says_so() {
 
 #[test]
 fn a_client_that_is_too_slow_to_take_a_session_does_not_keep_it() {
-    let daemon = setup().main_cf("ipc_timeout = 3s").start().expect("start");
+    let Some(clock) = Shim::to_stop() else {
+        return;
+    };
+    let setup = setup().main_cf("ipc_timeout = 3s");
+    let daemon = clock.stopped(setup).start().expect("start");
     let (mut slow, mut client) = (connect(&daemon), connect(&daemon));
     let (file, _other) = session();
     save(&mut client, 100, "e", "p", &file);
     find_begun(&mut slow, "e").expect("the session");
+    wait_until("it waits for the client", || is_asleep(&daemon));
+    clock.off_by(3);
     let (rest, fds) = slow.receive_end().expect("to be disconnected");
     assert_eq!((rest, fds), (Vec::new(), 0));
     assert!(find(&mut client, "e").is_some());
@@ -187,7 +193,11 @@ fn a_session_waits_for_a_client_that_reads_late() {
 /// A session that fitted into the socket buffer is the client's, any other is back.
 #[test]
 fn a_client_that_never_reads_does_not_keep_a_session() {
-    let daemon = setup().main_cf("ipc_timeout = 5s").start().expect("start");
+    let Some(clock) = Shim::to_stop() else {
+        return;
+    };
+    let setup = setup().main_cf("ipc_timeout = 3s");
+    let daemon = clock.stopped(setup).start().expect("start");
     let mut owner = connect(&daemon);
     let most = lookups_that_fill_the_buffer(&daemon);
     let mut clients = Vec::new();
@@ -199,6 +209,8 @@ fn a_client_that_never_reads_does_not_keep_a_session() {
         find_unread(&daemon, &mut client, before, label);
         clients.push((client, other));
     }
+    wait_until("it waits for all", || is_asleep(&daemon));
+    clock.off_by(3);
     let reason = "scache_find_endp_service: cannot send file descriptor: Connection timed out";
     assert!(daemon.wait_for_log(&in_words_of_libc(reason)));
     for (label, (mut client, _other)) in labels.into_iter().zip(clients) {

@@ -9,6 +9,7 @@ use crate::harness::client::{list, Client, PATIENCE};
 use crate::harness::daemon::Daemon;
 use crate::harness::{need, sys};
 use crate::help::*;
+use crate::stopped_clock::Shim;
 
 #[test]
 fn clients_that_stall_at_every_byte_do_not_delay_others_and_can_go_on() {
@@ -157,7 +158,12 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
 
 #[test]
 fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
-    let daemon = setup().main_cf("ipc_timeout = 4s").start().expect("start");
+    // Until all are full.
+    let Some(clock) = Shim::to_stop() else {
+        return;
+    };
+    let setup = setup().main_cf("ipc_timeout = 4s");
+    let daemon = clock.stopped(setup).start().expect("start");
     let before = Before::of(&daemon);
     let mut clients: Vec<Client> = (0..20).map(|_| connect(&daemon)).collect();
     for client in &mut clients {
@@ -170,6 +176,7 @@ fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
         );
         answers(&mut connect(&daemon));
     }
+    clock.off_by(4);
     wait_until("they are gone", || {
         daemon.connections().expect("/proc").is_empty()
     });
