@@ -97,26 +97,36 @@ extern "C" fn watchdog_event(_signal: libc::c_int) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
     use std::process::Command;
-    use std::{env, thread};
 
-    /// Starts this test program again, as one that hangs.
+    /// Starts this test program again, as one whose loop hangs.
     #[test]
-    fn a_program_that_hangs_ends_with_a_line_and_status_1() {
+    fn the_fourth_alarm_without_a_round_ends_the_program_with_a_line_and_status_1() {
         const HANGS: &str = "WATCHDOG_HANGS";
-        const NAME: &str =
-            "util::watchdog::tests::a_program_that_hangs_ends_with_a_line_and_status_1";
+        const NAME: &str = "util::watchdog::tests::\
+            the_fourth_alarm_without_a_round_ends_the_program_with_a_line_and_status_1";
         if env::var_os(HANGS).is_some() {
             watchdog_output(vec![(libc::STDERR_FILENO, b"the line".to_vec())]);
-            let _watchdog = Watchdog::new(Duration::from_secs(3)).unwrap();
-            loop {
-                thread::park();
+            let watchdog = Watchdog::new(Duration::from_secs(18000)).unwrap();
+            unblock(libc::SIGALRM);
+            // SAFETY: the signal has a handler.
+            let alarm = || unsafe { libc::raise(libc::SIGALRM) };
+            for _ in 0..2 {
+                watchdog.pat();
+                for _ in 0..WATCHDOG_STEPS {
+                    alarm();
+                }
             }
+            eprint!("three alarms, ");
+            alarm();
+            unreachable!();
         }
         let mut program = Command::new(env::current_exe().unwrap());
         program.args(["--exact", NAME, "--nocapture"]);
         let output = program.env(HANGS, "").output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "the line");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "three alarms, the line");
         assert_eq!(output.status.code(), Some(1));
     }
 }
