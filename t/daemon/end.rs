@@ -112,12 +112,6 @@ fn clock() -> Option<Shim> {
     }
 }
 
-fn off_by(clock: &Option<Shim>, seconds: i64) {
-    if let Some(clock) = clock {
-        clock.off_by(seconds);
-    }
-}
-
 fn start(clock: &Option<Shim>) -> Daemon {
     let setup = Setup::new().main_cf("connection_cache_ttl_limit = 100s");
     let setup = match clock {
@@ -176,9 +170,8 @@ fn a_request_that_has_begun_is_served_to_its_end() {
 /// cause of its end.
 #[test]
 fn a_request_that_is_not_read_yet_is_served() {
-    let clock = clock();
     for &cause in causes() {
-        let mut daemon = start(&clock);
+        let mut daemon = Setup::new().start().expect("start");
         let mut client = connect(&daemon);
         daemon.stop().expect("stop");
         client.send_list(LOOKUP).expect("send");
@@ -194,10 +187,9 @@ fn a_request_that_is_not_read_yet_is_served() {
 /// `postfix stop` sends SIGTERM to the clients as well. (It kills the C program.)
 #[test]
 fn clients_that_sigterm_has_ended_cause_no_warning() {
-    let clock = clock();
     for conversation in [SAVE_ENDP, SAVE_DEST, FIND_ENDP, FIND_DEST] {
         for place in 1..conversation.len() {
-            let (mut daemon, client, _session) = half_done(&clock, &conversation[..place]);
+            let (mut daemon, client, _session) = half_done(&None, &conversation[..place]);
             daemon.stop().expect("stop");
             begin_to_end(&mut daemon, Cause::Sigterm);
             drop(client);
@@ -226,12 +218,11 @@ fn the_first_request_is_served_although_its_status_message_fails() {
 /// (The C program waits for the client for ipc_timeout, an hour.)
 #[test]
 fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
-    let clock = clock();
     for &cause in causes() {
         if kind() == Kind::C {
             return;
         }
-        off_by(&clock, 0);
+        let clock = clock();
         let mut daemon = start(&clock);
         let mut clients = [0; 4].map(|_| connect(&daemon));
         ask(&mut clients[0], LOOKUP, NOTHING);
@@ -244,7 +235,9 @@ fn a_client_that_does_not_go_on_is_disconnected_except_by_the_c_program() {
         assert_eq!(clients[0].receive_end().expect("end"), (Vec::new(), 0));
         clients[3].send(b"endp\0label\0nothing\0\0").expect("send");
         assert_eq!(clients[3].receive_list().expect("reply"), list(NOTHING));
-        off_by(&clock, 1);
+        if let Some(clock) = &clock {
+            clock.off_by(1);
+        }
         let ended = daemon.wait().expect("end");
         assert!(last_line(&ended).ends_with("address lookup hits=0 miss=2 success=0%"));
     }

@@ -158,17 +158,19 @@ fn sigterm_ends_the_daemon_when_its_log_is_not_read() {
 fn a_round_that_waited_for_the_log_delays_no_deadline() {
     let setup = Setup::new().main_cf("connection_cache_farewell =");
     let (postlogd, daemon) = postlog(setup);
-    let (mut saver, other) = (connect(&daemon), connect(&daemon));
+    let (mut saver, mut other) = (connect(&daemon), connect(&daemon));
     let (session, mut peer) = UnixStream::pair().expect("socketpair");
     ask(
         &mut saver,
         "request=save_endp ttl=1 label=e property=p .",
         "dummy= .",
     );
-    round_that_waits(&daemon, postlogd, 2, other, || {
+    round_that_waits(&daemon, 2, || {
+        other.send_list(WARNED_OF).expect("send");
         saver.send_fd(session.as_fd()).expect("send");
         drop(session);
     });
+    thread::spawn(move || while !postlogd.is_empty() {});
     saver.receive_list().expect("status");
     let saved = Instant::now();
     assert_eq!(peer.read(&mut [0]).expect("read"), 0);
@@ -179,12 +181,14 @@ fn a_round_that_waited_for_the_log_delays_no_deadline() {
 #[test]
 fn a_client_is_not_late_because_the_log_was() {
     let (postlogd, daemon) = postlog(Setup::new().main_cf("ipc_timeout = 3s"));
-    let (mut saver, other) = (connect(&daemon), connect(&daemon));
+    let (mut saver, mut other) = (connect(&daemon), connect(&daemon));
     let (session, _peer) = UnixStream::pair().expect("socketpair");
-    round_that_waits(&daemon, postlogd, 4, other, || {
+    round_that_waits(&daemon, 4, || {
+        other.send_list(WARNED_OF).expect("send");
         let request = "request=save_endp ttl=9 label=e property=p .";
         saver.send_list(request).expect("send");
     });
+    thread::spawn(move || while !postlogd.is_empty() {});
     assert_eq!(saver.receive_list().expect("dummy"), list("dummy= ."));
     eventually("it waits for the session", || sleeps(&daemon));
     saver.send_fd(session.as_fd()).expect("send");
@@ -205,35 +209,24 @@ fn max_idle_begins_after_the_line_about_the_last_client() {
     };
     let client = connect();
     while !postlogd.is_empty() {}
-    eventually("it waits for the client", || sleeps(&daemon));
-    daemon.stop().expect("stop");
-    drop(client);
-    let _full = fill(&daemon.directory().join("q/public/postlog"));
-    daemon.signal(libc::SIGCONT).expect("kill");
-    thread::sleep(Duration::from_secs(4));
+    round_that_waits(&daemon, 4, || drop(client));
     while !postlogd.is_empty() {}
     eventually("it waits for clients", || sleeps(&daemon));
     drop(connect());
 }
 
-/// Has the daemon wait for its log in a round, for that time, because of a request of
-/// `other`. In the same round it then reads what `send` sends.
-fn round_that_waits(
-    daemon: &Daemon,
-    postlogd: Postlogd,
-    seconds: u64,
-    mut other: Client,
-    send: impl FnOnce(),
-) {
+/// A request that has a line in the log.
+const WARNED_OF: &str = "request=nonsense .";
+
+/// Has the daemon wait for its full log, for that time, in the round in which it finds
+/// what `act` has had clients do.
+fn round_that_waits(daemon: &Daemon, seconds: u64, act: impl FnOnce()) {
     eventually("it waits for clients", || sleeps(daemon));
     daemon.stop().expect("stop");
-    // This request has a warning.
-    other.send_list("request=nonsense .").expect("send");
-    send();
+    act();
     let _full = fill(&daemon.directory().join("q/public/postlog"));
     daemon.signal(libc::SIGCONT).expect("kill");
     thread::sleep(Duration::from_secs(seconds));
-    thread::spawn(move || while !postlogd.is_empty() {});
 }
 
 /// Sends lines until a socket that has sent none cannot send one. Returns the sockets.

@@ -149,6 +149,7 @@ pub fn is_left_unread(daemon: &Daemon, client: &Client) -> bool {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+    daemon.has_read(client).expect("read");
     false
 }
 

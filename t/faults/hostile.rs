@@ -158,7 +158,7 @@ fn a_client_that_reads_late_gets_every_answer_and_delays_nobody() {
 
 #[test]
 fn a_client_that_never_reads_is_disconnected_after_ipc_timeout() {
-    // Until all are full.
+    // The clock is stopped until all are full.
     let Some(clock) = Shim::to_stop() else {
         return;
     };
